@@ -1,0 +1,290 @@
+//! Both halves together: automatic replies, and what the transport should do.
+
+use alloc::boxed::Box;
+use core::mem;
+
+use crate::close::{CloseCode, CloseFrame};
+use crate::config::Config;
+use crate::error::ProtocolError;
+use crate::frame::Role;
+use crate::message::{Event, Part, Reply};
+use crate::payload_buf::PayloadBuf;
+use crate::reader::{Delivery, Reader, Ready, Step, What};
+use crate::writer::Writer;
+
+/// What the opening handshake agreed on (RFC 6455 §4). A connection is made from it.
+///
+/// The default is a connection without a subprotocol and without extensions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Agreed {
+    subprotocol: Option<Box<str>>,
+}
+
+impl Agreed {
+    /// The same with this subprotocol (RFC 6455 §1.9).
+    #[must_use]
+    pub fn with_subprotocol(mut self, subprotocol: &str) -> Self {
+        self.subprotocol = Some(subprotocol.into());
+        self
+    }
+
+    /// The subprotocol that was agreed on.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+}
+
+/// A whole connection without its transport: a [`Reader`], a [`Writer`], and the replies that RFC 6455 asks for.
+///
+/// Pings are answered, Close is answered, and a peer that breaks the protocol is told why; all of it is in
+/// [`outbox`](Writer::outbox) when [`next`](Self::next) returns. The canonical loop of an embedder answers from
+/// borrowed data:
+///
+/// ```
+/// use bytes::Buf;
+/// use sockeye::{Agreed, Config, Connection, Event, Role};
+///
+/// let mut connection = Connection::open(Role::Client, Agreed::default(), &Config::DEFAULT);
+/// let mut received = *b"\x81\x05Hello"; // what a read brought
+/// let mut input = &mut received[..];
+/// while let Some((event, writer)) = connection.next_with_writer(&mut input)? {
+///     if let Event::Message(message) = event {
+///         writer.send(message).map_err(|error| error.kind())?;
+///     }
+/// }
+/// assert_eq!(connection.writer().outbox().remaining(), 11); // what the next write takes
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Connection {
+    reader: Reader,
+    writer: Writer,
+    role: Role,
+    agreed: Agreed,
+    high_water: usize,
+    ended: Ended,
+}
+
+/// How the stream of the peer ended, and who began to close.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ended {
+    pub(crate) eof: bool,
+    pub(crate) by_peer: bool,
+}
+
+/// What the transport should do now, see [`Connection::wants`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wants {
+    /// Read more. `false` also while the outbox is above its high-water mark.
+    pub read: bool,
+    /// Write what is in the outbox.
+    pub write: bool,
+    /// Shut the write side down: everything was sent.
+    pub shutdown: bool,
+    /// Drop the transport: nothing more can come of it.
+    pub drop: bool,
+}
+
+/// How a connection ended (RFC 6455 §7.1.4 to §7.1.6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closure {
+    /// The code of the peer's Close; 1005 if it had none, 1006 if no Close came.
+    pub code: CloseCode,
+    /// The reason of the peer's Close, or nothing.
+    pub reason: Box<str>,
+    /// Whether the peer's Close came before ours.
+    pub by_peer: bool,
+    /// Whether Close went both ways.
+    pub was_clean: bool,
+}
+
+impl Connection {
+    /// A connection in the open state, whoever did the handshake. Bytes that were read behind it are simply its first
+    /// input.
+    pub fn open(role: Role, agreed: Agreed, config: &Config) -> Self {
+        Self {
+            reader: Reader::new(role, config),
+            writer: Writer::new(role, config),
+            role,
+            agreed,
+            high_water: config.outbox_high_water,
+            ended: Ended::default(),
+        }
+    }
+
+    /// The next event in `input`, see [`Reader::next`]; what it calls for is in the outbox already.
+    ///
+    /// # Errors
+    /// The peer broke the protocol or a limit. The Close that says so is in the outbox.
+    #[inline]
+    pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        Ok(self.next_with_writer(input)?.map(|(event, _)| event))
+    }
+
+    /// The next event together with the writer, to answer it from borrowed data.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    #[inline]
+    pub fn next_with_writer<'a, 'i: 'a>(
+        &'a mut self,
+        input: &mut &'i mut [u8],
+    ) -> Result<Option<(Event<'a>, &'a mut Writer)>, ProtocolError> {
+        let (ready, used) = self.take_step(input, Delivery::Whole)?;
+        #[allow(unsafe_code)]
+        // SAFETY: the step was made over these very bytes.
+        Ok(ready.map(|ready| (unsafe { self.reader.event_unchecked(ready, used) }, &mut self.writer)))
+    }
+
+    /// The next part of a message of any length, see [`Reader::next_part`].
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn next_part<'a, 'i: 'a>(&'a mut self, input: &mut &'i mut [u8]) -> Result<Option<Part<'a>>, ProtocolError> {
+        let (ready, used) = self.take_step(input, Delivery::Parts)?;
+        #[allow(unsafe_code)]
+        // SAFETY: the step was made over these very bytes.
+        Ok(ready.map(|ready| unsafe { self.reader.part_unchecked(ready, used) }))
+    }
+
+    #[inline]
+    fn take_step<'i>(
+        &mut self,
+        input: &mut &'i mut [u8],
+        delivery: Delivery,
+    ) -> Result<(Option<Ready>, &'i mut [u8]), ProtocolError> {
+        let whole = mem::take(input);
+        let step = advance(&mut self.reader, &mut self.writer, &mut self.ended, whole, delivery)?;
+        let Some((used, rest)) = whole.split_at_mut_checked(step.consumed) else {
+            return Ok((None, &mut []));
+        };
+        *input = rest;
+        Ok((step.ready, used))
+    }
+
+    /// The first phase of [`next`](Self::next), see [`Reader::step`].
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    #[inline]
+    pub fn step(&mut self, input: &mut [u8]) -> Result<Step, ProtocolError> {
+        advance(&mut self.reader, &mut self.writer, &mut self.ended, input, Delivery::Whole)
+    }
+
+    /// The second phase of [`next`](Self::next), see [`Reader::event`].
+    pub fn event<'a>(&'a mut self, ready: Ready, input: &'a [u8]) -> Option<Event<'a>> {
+        self.reader.event(ready, input)
+    }
+
+    /// Room for the payload under way, see [`Reader::payload_buf`].
+    pub fn payload_buf(&mut self) -> Option<PayloadBuf<'_>> {
+        self.reader.payload_buf()
+    }
+
+    /// Tells that the peer's stream has ended.
+    pub fn eof(&mut self) {
+        self.ended.eof = true;
+    }
+
+    /// What the transport should do now. Ask after each read, write and end of stream.
+    pub fn wants(&self) -> Wants {
+        let mut wants = wants(self.role, &self.reader, &self.writer, self.ended);
+        wants.read &= self.writer.queued() <= self.high_water;
+        wants
+    }
+
+    /// How the connection ended, once Close was received, or the connection failed, or the stream ended.
+    pub fn closure(&self) -> Option<Closure> {
+        closure(&self.reader, &self.writer, self.ended)
+    }
+
+    /// What the handshake agreed on.
+    pub fn agreed(&self) -> &Agreed {
+        &self.agreed
+    }
+
+    /// Which end this is.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The sending half.
+    #[inline]
+    pub fn writer(&mut self) -> &mut Writer {
+        &mut self.writer
+    }
+
+    /// Both halves, for those who reply themselves: to each event its [`reply`](Event::reply), to an error
+    /// [its own](ProtocolError::reply).
+    pub fn halves(&mut self) -> (&mut Reader, &mut Writer) {
+        (&mut self.reader, &mut self.writer)
+    }
+
+    /// The halves, each for a place of its own.
+    pub fn split(self) -> (Reader, Writer) {
+        (self.reader, self.writer)
+    }
+
+    pub(crate) fn into_parts(self) -> (Reader, Writer, Agreed) {
+        (self.reader, self.writer, self.agreed)
+    }
+}
+
+/// One step of the reader, and the reply it calls for.
+#[inline]
+pub(crate) fn advance(
+    reader: &mut Reader,
+    writer: &mut Writer,
+    ended: &mut Ended,
+    input: &mut [u8],
+    delivery: Delivery,
+) -> Result<Step, ProtocolError> {
+    match reader.advance(input, delivery) {
+        Ok(step) => {
+            match &step.ready {
+                Some(ready) if ready.what == What::Ping => {
+                    writer.reply(Reply::pong(reader.control_at(ready, input))); // §5.5.2
+                }
+                Some(ready) if ready.what == What::Close => {
+                    ended.by_peer = !writer.is_closed();
+                    let code = reader.close_frame().flatten().map(|frame| frame.code);
+                    writer.reply(code.map_or(Reply::EMPTY_CLOSE, Reply::close)); // §5.5.1
+                }
+                _ => {}
+            }
+            Ok(step)
+        }
+        Err(error) => {
+            writer.reply(error.reply()); // §7.1.7
+            Err(error)
+        }
+    }
+}
+
+pub(crate) fn wants(role: Role, reader: &Reader, writer: &Writer, ended: Ended) -> Wants {
+    let is_over = reader.is_done() && writer.is_closed() && writer.queued() == 0;
+    let is_clean = reader.close_frame().is_some();
+    // §7.1.1: the server closes the TCP connection first. After a failure both ends half-close, and drain what the
+    // peer still sends, because unread data would turn our Close into a reset.
+    let leaves_first = is_clean && role == Role::Server;
+    Wants {
+        read: !ended.eof && !(is_over && leaves_first),
+        write: writer.queued() > 0,
+        shutdown: is_over && (leaves_first || !is_clean || ended.eof),
+        drop: if is_over { leaves_first || ended.eof } else { ended.eof && !reader.is_done() },
+    }
+}
+
+pub(crate) fn closure(reader: &Reader, writer: &Writer, ended: Ended) -> Option<Closure> {
+    let frame = reader.close_frame();
+    if frame.is_none() && reader.failure().is_none() && !ended.eof {
+        return None;
+    }
+    let (code, reason) = match frame {
+        Some(Some(CloseFrame { code, reason })) => (*code, &**reason),
+        Some(None) => (CloseCode::NO_STATUS_RECEIVED, ""),
+        None => (CloseCode::ABNORMAL_CLOSURE, ""),
+    };
+    let was_clean = frame.is_some() && writer.is_closed();
+    Some(Closure { code, reason: reason.into(), by_peer: ended.by_peer, was_clean })
+}

@@ -1,0 +1,34 @@
+//! WebSockets (RFC 6455).
+#![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+mod close;
+mod config;
+mod connection;
+mod error;
+pub mod frame;
+#[cfg(feature = "handshake")]
+pub mod handshake;
+mod mask;
+mod message;
+mod outbox;
+mod payload_buf;
+mod pool;
+mod reader;
+mod utf8;
+mod writer;
+
+pub use close::{CloseCode, CloseFrame};
+pub use config::{Config, MaskingKey};
+pub use connection::{Agreed, Closure, Connection, Wants};
+pub use error::{ProtocolError, SendError, SendErrorKind};
+pub use frame::Role;
+pub use message::{Event, Kind, Message, Part, Payload, Reply, Text};
+pub use outbox::Outbox;
+pub use payload_buf::PayloadBuf;
+pub use reader::{Reader, Ready, Step};
+pub use writer::{Fragments, Prepared, Writer};

@@ -1,0 +1,84 @@
+//! Masking (RFC 6455 §5.3): octet i of a payload is XORed with octet i mod 4 of the key.
+//!
+//! The loop is plain safe Rust. It is compiled twice: for the baseline instruction set, and again with AVX2, which is
+//! chosen at run time where the payload is long enough to repay the question.
+
+/// Below this many bytes the baseline loop is done before a wider one would have been chosen.
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+const DISPATCH_FROM: usize = 128;
+
+/// Masks or unmasks `payload` in place, `key` being the one for its first byte. A key of zeros changes nothing, and
+/// stands for no mask.
+#[inline]
+pub(crate) fn mask(payload: &mut [u8], key: [u8; 4]) {
+    if key == [0; 4] {
+        return;
+    }
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    if payload.len() >= DISPATCH_FROM && std::arch::is_x86_feature_detected!("avx2") {
+        #[allow(unsafe_code)]
+        // SAFETY: AVX2 was just found to be present.
+        return unsafe { mask_avx2(payload, key) };
+    }
+    xor(payload, key);
+}
+
+/// The key for the byte that is `offset` bytes further on.
+#[inline]
+pub(crate) fn advance(key: [u8; 4], offset: usize) -> [u8; 4] {
+    u32::from_le_bytes(key).rotate_right(offset as u32 % 4 * 8).to_le_bytes()
+}
+
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+#[target_feature(enable = "avx2")]
+fn mask_avx2(payload: &mut [u8], key: [u8; 4]) {
+    xor(payload, key);
+}
+
+#[inline(always)]
+fn xor(payload: &mut [u8], key: [u8; 4]) {
+    let word = u32::from_ne_bytes(key);
+    let long = u64::from(word) << 32 | u64::from(word);
+    let (blocks, rest) = payload.as_chunks_mut::<64>();
+    for block in blocks {
+        for lane in block.as_chunks_mut::<8>().0 {
+            *lane = (u64::from_ne_bytes(*lane) ^ long).to_ne_bytes();
+        }
+    }
+    let (lanes, rest) = rest.as_chunks_mut::<8>();
+    for lane in lanes {
+        *lane = (u64::from_ne_bytes(*lane) ^ long).to_ne_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(key.into_iter().cycle()) {
+        *byte ^= key;
+    }
+}
+
+/// A masking key from a cryptographically strong generator that the operating system seeds.
+#[cfg(feature = "std")]
+pub(crate) fn strong_key() -> [u8; 4] {
+    rand::random()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn rfc_6455_5_3_2_every_length_offset_and_cut_agrees_with_the_definition() {
+        let key = [0x37, 0xfa, 0x21, 0x3d];
+        for len in (0..300).chain([1000, 4096, 4099]) {
+            let plain: Vec<u8> = (0..len).map(|i| (i * 7) as u8).collect();
+            let expected: Vec<u8> = plain.iter().enumerate().map(|(i, byte)| byte ^ key[i % 4]).collect();
+            for cut in [0, 1, 2, 3, 5, 130] {
+                let cut = cut.min(len);
+                let mut payload = plain.clone();
+                let (front, back) = payload.split_at_mut(cut);
+                mask(front, key);
+                mask(back, advance(key, cut));
+                assert_eq!(payload, expected, "{len} bytes cut at {cut}");
+            }
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The bytes that wait to leave, as a [`bytes::Buf`].
+//!
+//! ```text
+//!  bytes:   [ gone | header payload header payload header │ header payload ... ]
+//!                  ▲ start                                ▲ at
+//!  by_reference:                                          └ a large payload that was not copied
+//! ```
+//! Small payloads are copied behind their headers, so that many messages leave in one write. A large payload that the
+//! message owns stays where it is and leaves between the bytes before and after its place.
+
+use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
+use core::fmt;
+
+use bytes::{Buf, Bytes};
+
+use crate::config::MaskingKey;
+use crate::frame::{FrameHeader, Opcode};
+use crate::mask::mask;
+use crate::message::{Payload, Reply};
+use crate::pool;
+
+/// Up to this many bytes a copy costs less than one more slice in a vectored write.
+const COPY_UP_TO: usize = 4 << 10;
+
+/// A copy is masked in blocks that are still in the first-level cache.
+const MASK_BLOCK: usize = 16 << 10;
+
+/// The size of an empty frame of a client.
+const SMALLEST_FRAME: usize = 6;
+
+/// How many bytes of pongs may wait: sixteen of the largest. Beyond that only the latest is kept (RFC 6455 §5.5.3), so
+/// that a flood of pings cannot grow memory.
+const REPLY_ROOM: usize = 16 * 131;
+
+/// Bytes waiting to leave; the transport takes them through [`bytes::Buf`].
+///
+/// `remaining` is what waits, `chunk` and `chunks_vectored` show it, and `advance` tells how much was written; it
+/// never panics, too large a count just empties the outbox.
+pub struct Outbox {
+    /// How a client draws its keys; servers do not mask.
+    masking_key: Option<MaskingKey>,
+    bytes: Vec<u8>,
+    /// How many of `bytes` have left.
+    start: usize,
+    by_reference: Option<Box<ByReference>>,
+    /// Where in `bytes` the last pong ends, and how many bytes of pongs may still wait before it.
+    pongs_end: usize,
+    pong_bytes: usize,
+    latest_pong: Option<Box<Reply>>,
+}
+
+#[derive(Default)]
+struct ByReference {
+    payloads: VecDeque<(usize, Bytes)>,
+    len: usize,
+}
+
+impl Outbox {
+    pub(crate) fn new(masking_key: Option<MaskingKey>) -> Self {
+        Self {
+            masking_key,
+            bytes: Vec::new(),
+            start: 0,
+            by_reference: None,
+            pongs_end: 0,
+            pong_bytes: 0,
+            latest_pong: None,
+        }
+    }
+
+    /// How many bytes wait to leave.
+    #[inline]
+    pub fn queued(&self) -> usize {
+        self.bytes.len() - self.start + self.by_reference.as_ref().map_or(0, |large| large.len)
+    }
+
+    pub(crate) fn is_masking(&self) -> bool {
+        self.masking_key.is_some()
+    }
+
+    /// Queues bytes as they are: a handshake, or frames that were encoded before.
+    #[inline]
+    pub(crate) fn push_bytes(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The same without a copy, if they are many.
+    pub(crate) fn push_shared(&mut self, bytes: &Bytes) {
+        if bytes.len() <= COPY_UP_TO { self.push_bytes(bytes) } else { self.push_reference(bytes.clone()) }
+    }
+
+    /// Queues one frame; a copy of the payload is masked by a client.
+    #[inline]
+    pub(crate) fn push_frame(&mut self, fin: bool, opcode: Opcode, payload: &[u8]) {
+        self.reserve(FrameHeader::MAX_SIZE + payload.len());
+        let key = self.push_header(fin, opcode, payload.len());
+        let Some(key) = key else {
+            return self.bytes.extend_from_slice(payload);
+        };
+        // Blocks are a multiple of four, so that each begins with the first octet of the key.
+        for block in payload.chunks(MASK_BLOCK) {
+            let at = self.bytes.len();
+            self.bytes.extend_from_slice(block);
+            mask(self.bytes.get_mut(at..).unwrap_or_default(), key);
+        }
+    }
+
+    /// Queues one frame, its payload without a copy if that is possible and worth it.
+    #[inline]
+    pub(crate) fn push_payload(&mut self, fin: bool, opcode: Opcode, payload: Payload<'_>) {
+        if payload.len() <= COPY_UP_TO || self.is_masking() {
+            return self.push_frame(fin, opcode, &payload);
+        }
+        match payload.try_into_bytes() {
+            Ok(bytes) => {
+                self.reserve(FrameHeader::MAX_SIZE);
+                self.push_header(fin, opcode, bytes.len());
+                self.push_reference(bytes);
+            }
+            Err(payload) => self.push_frame(fin, opcode, &payload),
+        }
+    }
+
+    /// Queues a reply, for which there is always room.
+    pub(crate) fn push_reply(&mut self, reply: Reply) {
+        if reply.opcode == Opcode::Pong && self.pong_bytes >= REPLY_ROOM {
+            match &mut self.latest_pong {
+                Some(latest) => **latest = reply,
+                none => *none = Some(Box::new(reply)),
+            }
+            return;
+        }
+        self.push_latest_pong();
+        self.push_frame(true, reply.opcode, reply.payload());
+        self.pong_bytes += SMALLEST_FRAME + reply.payload().len();
+        self.pongs_end = self.bytes.len();
+    }
+
+    fn push_latest_pong(&mut self) {
+        if let Some(pong) = self.latest_pong.take() {
+            self.push_frame(true, pong.opcode, pong.payload());
+            self.pongs_end = self.bytes.len();
+        }
+    }
+
+    #[inline]
+    fn push_header(&mut self, fin: bool, opcode: Opcode, len: usize) -> Option<[u8; 4]> {
+        let mask = self.masking_key.map(|draw| draw());
+        let header = FrameHeader { fin, rsv: 0, opcode, mask, len: len as u64 };
+        self.bytes.extend_from_slice(header.encode().as_ref());
+        mask
+    }
+
+    fn push_reference(&mut self, payload: Bytes) {
+        let large = self.by_reference.get_or_insert_default();
+        large.len += payload.len();
+        large.payloads.push_back((self.bytes.len(), payload));
+    }
+
+    #[inline]
+    fn reserve(&mut self, additional: usize) {
+        if self.bytes.capacity() == 0 {
+            self.bytes = pool::take();
+        }
+        if self.bytes.capacity() - self.bytes.len() < additional {
+            self.make_room(additional);
+        }
+    }
+
+    /// Drops what has left before the buffer grows. Each byte is moved at most once for one that left, so that the
+    /// cost stays linear however little the peer reads at a time.
+    #[cold]
+    fn make_room(&mut self, additional: usize) {
+        if self.start >= self.bytes.len() - self.start {
+            self.bytes.drain(..self.start);
+            if let Some(large) = &mut self.by_reference {
+                large.payloads.iter_mut().for_each(|(at, _)| *at -= self.start);
+            }
+            self.pongs_end = self.pongs_end.saturating_sub(self.start);
+            self.start = 0;
+        }
+        if self.bytes.capacity() == 0 && additional < 4 << 10 {
+            self.bytes.reserve_exact(4 << 10);
+        }
+        self.bytes.reserve(additional);
+    }
+
+    /// Where the bytes before the next payload by reference end.
+    #[inline]
+    fn run_end(&self) -> usize {
+        self.next_reference().map_or(self.bytes.len(), |(at, _)| *at)
+    }
+
+    #[inline]
+    fn next_reference(&self) -> Option<&(usize, Bytes)> {
+        self.by_reference.as_ref()?.payloads.front()
+    }
+
+    /// Takes up to `count` bytes of the payload by reference that is due, and tells how many.
+    fn advance_reference(&mut self, count: usize) -> usize {
+        let Some(large) = &mut self.by_reference else { return 0 };
+        let Some((_, payload)) = large.payloads.front_mut().filter(|(at, _)| *at == self.start) else { return 0 };
+        let taken = count.min(payload.len());
+        payload.advance(taken);
+        large.len -= taken;
+        if payload.is_empty() {
+            large.payloads.pop_front();
+        }
+        if large.payloads.is_empty() {
+            self.by_reference = None;
+        }
+        taken
+    }
+
+    /// Gives memory back, and makes up for pongs, as far as bytes have left.
+    #[inline]
+    fn settle(&mut self) {
+        if self.start >= self.pongs_end {
+            self.pong_bytes = 0;
+            self.push_latest_pong();
+        }
+        if self.start == self.bytes.len() && self.by_reference.is_none() {
+            self.start = 0;
+            self.pongs_end = 0;
+            pool::give(core::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+impl Buf for Outbox {
+    #[inline]
+    fn remaining(&self) -> usize {
+        self.queued()
+    }
+
+    #[inline]
+    fn chunk(&self) -> &[u8] {
+        match self.next_reference() {
+            Some((at, payload)) if *at == self.start => payload,
+            _ => self.bytes.get(self.start..self.run_end()).unwrap_or_default(),
+        }
+    }
+
+    #[cfg(feature = "std")]
+    fn chunks_vectored<'a>(&'a self, slices: &mut [std::io::IoSlice<'a>]) -> usize {
+        let large = self.by_reference.iter().flat_map(|large| &large.payloads);
+        let ends = large.clone().map(|(at, _)| *at).chain([self.bytes.len()]);
+        let starts = [self.start].into_iter().chain(large.clone().map(|(at, _)| *at));
+        let runs = starts.zip(ends).map(|(start, end)| self.bytes.get(start..end).unwrap_or_default());
+        let payloads = large.map(|(_, payload)| &**payload).chain([&[][..]]);
+        let chunks = runs.zip(payloads).flat_map(|(run, payload)| [run, payload]).filter(|chunk| !chunk.is_empty());
+        let mut count = 0;
+        for (slice, chunk) in slices.iter_mut().zip(chunks) {
+            *slice = std::io::IoSlice::new(chunk);
+            count += 1;
+        }
+        count
+    }
+
+    #[inline]
+    fn advance(&mut self, mut count: usize) {
+        while count > 0 {
+            let run = count.min(self.run_end() - self.start);
+            self.start += run;
+            count -= run;
+            let taken = self.advance_reference(count);
+            count -= taken;
+            if run + taken == 0 {
+                break;
+            }
+        }
+        self.settle();
+    }
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Outbox({} bytes)", self.queued())
+    }
+}

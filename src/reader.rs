@@ -1,0 +1,795 @@
+//! Bytes → events: frames, fragments, limits, assembly.
+//!
+//! ```text
+//!            header cut by the end of input            payload cut, or in fragments
+//!           ┌──────────── waits ────────────┐         ┌──── goes to the buffer ────┐
+//!  input ─▶ │ Header { ≤ 13 bytes }         │ ──────▶ │ Payload { remaining }      │ ─▶ event, lent
+//!           └───────────────────────────────┘ ◀────── └────────────────────────────┘
+//!                                        next frame         a whole message in the input is lent from there
+//! ```
+
+use alloc::{boxed::Box, vec::Vec};
+use core::{fmt, mem};
+
+use crate::close::CloseFrame;
+use crate::config::Config;
+use crate::error::ProtocolError;
+use crate::frame::{FrameHeader, Lengths, MAX_CONTROL_PAYLOAD, Opcode, Role};
+use crate::mask::{self, mask};
+use crate::message::{Event, Kind, Message, Part, Payload, Text};
+use crate::payload_buf::PayloadBuf;
+use crate::pool;
+use crate::utf8::{self, Utf8};
+
+/// The receiving half: turns bytes into events.
+///
+/// **It always uses up its input.** Whatever is cut, a header or a payload, is kept inside, so nobody moves or grows a
+/// receive buffer, and any cuts of the byte stream give the same events. The canonical loop:
+///
+/// ```
+/// use sockeye::{Agreed, Config, Connection, Event, Role};
+///
+/// let (mut reader, _) = Connection::open(Role::Client, Agreed::default(), &Config::DEFAULT).split();
+/// let mut received = *b"\x81\x05Hello\x89\x00"; // what a read brought
+/// let mut input = &mut received[..];
+/// while let Some(event) = reader.next(&mut input)? {
+///     match event {
+///         Event::Message(message) => assert_eq!(message.as_text(), Some("Hello")),
+///         Event::Ping(payload) => assert!(payload.is_empty()), // writer.reply(…)
+///         Event::Pong(_) | Event::Close(_) => unreachable!(),
+///         _ => {}
+///     }
+/// } // `None`: the input is used up, read more
+/// # Ok::<_, sockeye::ProtocolError>(())
+/// ```
+pub struct Reader {
+    role: Role,
+    lengths: Lengths,
+    max_fragments: u32,
+    max_message_size: usize,
+    max_streamed_size: u64,
+    phase: Phase,
+    progress: Progress,
+    message: Option<Unfinished>,
+    /// What was received of the message, or the whole of it while it is lent.
+    pub(crate) buffer: Vec<u8>,
+    /// How far the spare capacity of `buffer` has been initialized, counted from its start.
+    pub(crate) initialized: usize,
+    /// A control payload that was cut.
+    control: Option<Box<Control>>,
+    /// The character that a cut divided, while it is lent as a part.
+    character: [u8; 4],
+    /// `buffer`, or `control`, is lent and can be given back.
+    lent: bool,
+}
+
+/// Whether there is anything more to hear (RFC 6455 §7.1).
+enum Phase {
+    Open,
+    /// Close was received; what comes after it is discarded (§5.5.1).
+    Closed(Option<Box<CloseFrame<'static>>>),
+    /// The connection failed; "an endpoint MUST NOT continue to attempt to process data" (§7.1.7).
+    Failed(ProtocolError),
+}
+
+/// Where in a frame the input ended.
+enum Progress {
+    Header { bytes: [u8; FrameHeader::MAX_SIZE], len: u8 },
+    Payload(Frame),
+}
+
+impl Progress {
+    const START: Self = Self::Header { bytes: [0; FrameHeader::MAX_SIZE], len: 0 };
+}
+
+/// The frame whose payload is being received.
+#[derive(Clone, Copy)]
+struct Frame {
+    remaining: u64,
+    /// The key for the next byte; zeros where there is no mask.
+    key: [u8; 4],
+    opcode: Opcode,
+    fin: bool,
+}
+
+/// A message whose last frame has not come, or not come in full.
+struct Unfinished {
+    kind: Kind,
+    handling: Handling,
+    utf8: Utf8,
+    fragments: u32,
+    /// The announced lengths of its frames so far.
+    announced: u64,
+}
+
+/// What becomes of a message's payload.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Handling {
+    /// It is put together in the buffer.
+    Assembled,
+    /// Its parts are lent as they come.
+    Parts,
+    /// Parts were lent, then a whole message was asked for: the rest is skipped.
+    Discarded,
+}
+
+struct Control {
+    len: u8,
+    bytes: [u8; MAX_CONTROL_PAYLOAD],
+}
+
+/// What one [`Reader::step`] did.
+#[derive(Debug)]
+pub struct Step {
+    /// How many bytes of the input are used up. All of them, if nothing is ready.
+    pub consumed: usize,
+    /// What can be had from [`Reader::event`] now.
+    pub ready: Option<Ready>,
+}
+
+/// The position of an event that is ready, see [`Reader::step`].
+#[derive(Debug)]
+pub struct Ready {
+    pub(crate) what: What,
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Message(Kind),
+    Piece { kind: Kind, last: bool },
+    Ping,
+    Pong,
+    Close,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Input { start: usize, end: usize },
+    Buffer,
+    Control,
+    Character { len: u8 },
+}
+
+/// How messages are handed out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    Whole,
+    Parts,
+}
+
+impl Reader {
+    pub(crate) fn new(role: Role, config: &Config) -> Self {
+        Self {
+            role,
+            lengths: config.lengths,
+            max_fragments: config.max_fragments,
+            max_message_size: config.max_message_size,
+            max_streamed_size: config.max_streamed_size,
+            phase: Phase::Open,
+            progress: Progress::START,
+            message: None,
+            buffer: Vec::new(),
+            initialized: 0,
+            control: None,
+            character: [0; 4],
+            lent: false,
+        }
+    }
+
+    /// The next event in `input`, which is shortened by what was used up. `None` means that the input is empty and
+    /// nothing more can be produced from it.
+    ///
+    /// # Errors
+    /// The peer broke the protocol or a limit. All input is used up then; every further call says the same.
+    #[inline]
+    pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        let (ready, used) = self.take_step(input, Delivery::Whole)?;
+        #[allow(unsafe_code)]
+        // SAFETY: the step was made over these very bytes.
+        Ok(ready.map(|ready| unsafe { self.event_unchecked(ready, used) }))
+    }
+
+    /// The same, lending messages piece by piece as they come: a message of any length in constant memory.
+    ///
+    /// Pieces of text end where characters end. Calling [`next`](Self::next) inside a message discards the rest of it.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next), with the limit [`Config::max_streamed_size`].
+    #[inline]
+    pub fn next_part<'a, 'i: 'a>(&'a mut self, input: &mut &'i mut [u8]) -> Result<Option<Part<'a>>, ProtocolError> {
+        let (ready, used) = self.take_step(input, Delivery::Parts)?;
+        #[allow(unsafe_code)]
+        // SAFETY: the step was made over these very bytes.
+        Ok(ready.map(|ready| unsafe { self.part_unchecked(ready, used) }))
+    }
+
+    #[inline]
+    fn take_step<'i>(
+        &mut self,
+        input: &mut &'i mut [u8],
+        delivery: Delivery,
+    ) -> Result<(Option<Ready>, &'i mut [u8]), ProtocolError> {
+        let whole = mem::take(input);
+        let step = self.advance(whole, delivery)?;
+        let Some((used, rest)) = whole.split_at_mut_checked(step.consumed) else {
+            return Ok((None, &mut []));
+        };
+        *input = rest;
+        Ok((step.ready, used))
+    }
+
+    /// [`next`](Self::next) in two phases, for those who own both the buffer and the reader: first how far the input
+    /// was used and whether something is ready, then the [`event`](Self::event) itself, lent from both.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    #[inline]
+    pub fn step(&mut self, input: &mut [u8]) -> Result<Step, ProtocolError> {
+        self.advance(input, Delivery::Whole)
+    }
+
+    /// The first phase of [`next_part`](Self::next_part).
+    ///
+    /// # Errors
+    /// As [`next_part`](Self::next_part).
+    #[inline]
+    pub fn step_part(&mut self, input: &mut [u8]) -> Result<Step, ProtocolError> {
+        self.advance(input, Delivery::Parts)
+    }
+
+    /// The event that [`step`](Self::step) found, lent from the same `input`. Text is validated again, because nothing
+    /// but the caller's word says that the input is the same; `None` if it is not.
+    pub fn event<'a>(&'a mut self, ready: Ready, input: &'a [u8]) -> Option<Event<'a>> {
+        let checked = self.checked(ready, input)?;
+        #[allow(unsafe_code)]
+        // SAFETY: checked above.
+        Some(unsafe { self.event_unchecked(checked, input) })
+    }
+
+    /// The part that [`step_part`](Self::step_part) found, as [`event`](Self::event).
+    pub fn part<'a>(&'a mut self, ready: Ready, input: &'a [u8]) -> Option<Part<'a>> {
+        let checked = self.checked(ready, input)?;
+        #[allow(unsafe_code)]
+        // SAFETY: checked above.
+        Some(unsafe { self.part_unchecked(checked, input) })
+    }
+
+    /// Passes a position on if it fits the input and this reader.
+    fn checked(&self, ready: Ready, input: &[u8]) -> Option<Ready> {
+        let bytes = self.lendable(ready.place, input)?;
+        let is_text = matches!(ready.what, What::Message(Kind::Text) | What::Piece { kind: Kind::Text, .. });
+        (!is_text || utf8::is_valid(bytes)).then_some(ready)
+    }
+
+    fn lendable<'a>(&'a self, place: Place, input: &'a [u8]) -> Option<&'a [u8]> {
+        match place {
+            Place::Input { start, end } => input.get(start..end),
+            Place::Buffer => self.lent.then_some(&self.buffer),
+            Place::Control => Some(self.control_payload()),
+            Place::Character { len } => self.character.get(..len as usize),
+        }
+    }
+
+    /// # Safety
+    /// `ready` comes from the latest step, and `input` is what that step was made over; or it passed `checked`.
+    #[inline]
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn event_unchecked<'a>(&'a mut self, ready: Ready, input: &'a [u8]) -> Event<'a> {
+        match ready.what {
+            What::Message(kind) | What::Piece { kind, .. } => {
+                // SAFETY: the step validated the text.
+                Event::Message(unsafe { self.message_unchecked(kind, ready.place, input) })
+            }
+            What::Ping => Event::Ping(self.payload(ready.place, input)),
+            What::Pong => Event::Pong(self.payload(ready.place, input)),
+            What::Close => Event::Close(self.close_frame().flatten().map(CloseFrame::borrow)),
+        }
+    }
+
+    /// # Safety
+    /// As [`event_unchecked`](Self::event_unchecked).
+    #[inline]
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn part_unchecked<'a>(&'a mut self, ready: Ready, input: &'a [u8]) -> Part<'a> {
+        let last = match ready.what {
+            What::Piece { last, .. } => last,
+            _ => true,
+        };
+        // SAFETY: passed on.
+        match unsafe { self.event_unchecked(ready, input) } {
+            Event::Message(data) => Part::Piece { data, last },
+            Event::Ping(payload) => Part::Ping(payload),
+            Event::Pong(payload) => Part::Pong(payload),
+            Event::Close(frame) => Part::Close(frame),
+        }
+    }
+
+    /// # Safety
+    /// If `kind` is text, the bytes at `place` are UTF-8.
+    #[inline]
+    #[allow(unsafe_code)]
+    unsafe fn message_unchecked<'a>(&'a mut self, kind: Kind, place: Place, input: &'a [u8]) -> Message<'a> {
+        let payload = self.payload(place, input);
+        match kind {
+            // SAFETY: passed on.
+            Kind::Text => Message::Text(unsafe { Text::new_unchecked(payload) }),
+            Kind::Binary => Message::Binary(payload),
+        }
+    }
+
+    #[inline]
+    fn payload<'a>(&'a mut self, place: Place, input: &'a [u8]) -> Payload<'a> {
+        match place {
+            Place::Buffer => Payload::assembled(&mut self.buffer),
+            place => self.lendable(place, input).unwrap_or_default().into(),
+        }
+    }
+
+    /// The payload of the ping or pong that is ready.
+    pub(crate) fn control_at<'a>(&'a self, ready: &Ready, input: &'a [u8]) -> &'a [u8] {
+        self.lendable(ready.place, input).unwrap_or_default()
+    }
+
+    /// Room in the buffer of the message being received, to read a large payload straight into its place: never beyond
+    /// the frame, at least 64 KiB or as much as was received before. Then call [`next`](Self::next), with empty input.
+    ///
+    /// `None` where no payload is under way, or it is not being put together.
+    pub fn payload_buf(&mut self) -> Option<PayloadBuf<'_>> {
+        self.give_back();
+        match (&self.phase, &self.progress, &self.message) {
+            (Phase::Open, Progress::Payload(frame), Some(message))
+                if message.handling == Handling::Assembled && !frame.opcode.is_control() && frame.remaining > 0 =>
+            {
+                self.grow(1, *frame);
+                Some(PayloadBuf::new(self))
+            }
+            _ => None,
+        }
+    }
+
+    /// How many bytes of the frame under way are still to come.
+    pub(crate) fn frame_remaining(&self) -> u64 {
+        match &self.progress {
+            Progress::Payload(frame) => frame.remaining,
+            Progress::Header { .. } => 0,
+        }
+    }
+
+    /// Whether Close was received, and what it said: `None` before, `Some(None)` for an empty one.
+    pub fn close_frame(&self) -> Option<Option<&CloseFrame<'static>>> {
+        match &self.phase {
+            Phase::Closed(frame) => Some(frame.as_deref()),
+            Phase::Open | Phase::Failed(_) => None,
+        }
+    }
+
+    /// The error with which the connection failed.
+    pub fn failure(&self) -> Option<ProtocolError> {
+        match self.phase {
+            Phase::Failed(error) => Some(error),
+            Phase::Open | Phase::Closed(_) => None,
+        }
+    }
+
+    /// Whether the stream may end here: after Close, or after a failure.
+    pub(crate) fn is_done(&self) -> bool {
+        !matches!(self.phase, Phase::Open)
+    }
+
+    /// Uses up input until something is ready.
+    pub(crate) fn advance(&mut self, input: &mut [u8], delivery: Delivery) -> Result<Step, ProtocolError> {
+        self.give_back();
+        match self.phase {
+            Phase::Open => {}
+            Phase::Closed(_) => return Ok(Step { consumed: input.len(), ready: None }),
+            Phase::Failed(error) => return Err(error),
+        }
+        let result = self.run(input, delivery);
+        if let Err(error) = result {
+            self.fail(error);
+        }
+        result
+    }
+
+    fn run(&mut self, input: &mut [u8], delivery: Delivery) -> Result<Step, ProtocolError> {
+        let mut at = 0;
+        loop {
+            let frame = match &mut self.progress {
+                Progress::Payload(frame) => *frame,
+                Progress::Header { bytes, len } => {
+                    let rest = input.get(at..).unwrap_or_default();
+                    match read_header(bytes, len, rest, self.lengths)? {
+                        (Some(header), size) => {
+                            at += size;
+                            self.begin(header, delivery)?
+                        }
+                        (None, size) => return Ok(Step { consumed: at + size, ready: None }),
+                    }
+                }
+            };
+            let here = input.len() - at;
+            let count = usize::try_from(frame.remaining).map_or(here, |remaining| remaining.min(here));
+            let end = at + count;
+            let ready = if frame.opcode.is_control() {
+                self.control(frame, input, at, end)?
+            } else {
+                match delivery {
+                    Delivery::Whole => self.whole(frame, input, at, end)?,
+                    Delivery::Parts => {
+                        let (ready, used) = self.piece(frame, input, at, end)?;
+                        if let Some(ready) = ready {
+                            return Ok(Step { consumed: used, ready: Some(ready) });
+                        }
+                        None
+                    }
+                }
+            };
+            at = end;
+            if ready.is_some() {
+                return Ok(Step { consumed: at, ready });
+            }
+            if at == input.len() && self.frame_remaining() > 0 {
+                return Ok(Step { consumed: at, ready: None });
+            }
+        }
+    }
+
+    /// Judges the header in the light of what came before it.
+    #[inline]
+    fn begin(&mut self, header: FrameHeader, delivery: Delivery) -> Result<Frame, ProtocolError> {
+        if header.rsv != 0 {
+            return Err(ProtocolError::ReservedBits); // §5.2: nothing negotiated defines them
+        }
+        match (self.role, header.mask) {
+            (Role::Server, None) => return Err(ProtocolError::UnmaskedFrame), // §5.1
+            (Role::Client, Some(_)) => return Err(ProtocolError::MaskedFrame), // §5.1
+            _ => {}
+        }
+        let kind = match header.opcode {
+            Opcode::Text => Some(Kind::Text),
+            Opcode::Binary => Some(Kind::Binary),
+            _ => None,
+        };
+        match (kind, &self.message) {
+            (Some(_), Some(_)) => return Err(ProtocolError::ExpectedContinuation), // §5.4
+            (Some(kind), None) => {
+                let handling = match delivery {
+                    Delivery::Whole => Handling::Assembled,
+                    Delivery::Parts => Handling::Parts,
+                };
+                let utf8 = Utf8::default();
+                self.message = Some(Unfinished { kind, handling, utf8, fragments: 0, announced: 0 });
+            }
+            (None, None) if header.opcode == Opcode::Continuation => {
+                return Err(ProtocolError::UnexpectedContinuation); // §5.4
+            }
+            (None, _) => {}
+        }
+        if !header.opcode.is_control() {
+            self.announce(header.len)?;
+        }
+        let frame = Frame {
+            remaining: header.len,
+            key: header.mask.unwrap_or_default(),
+            opcode: header.opcode,
+            fin: header.fin,
+        };
+        self.progress = Progress::Payload(frame);
+        Ok(frame)
+    }
+
+    /// §10.4: limits on the message, whatever frames it is cut into.
+    #[inline]
+    fn announce(&mut self, len: u64) -> Result<(), ProtocolError> {
+        let Some(message) = &mut self.message else { return Ok(()) };
+        let limit = match message.handling {
+            Handling::Assembled => self.max_message_size as u64,
+            Handling::Parts | Handling::Discarded => self.max_streamed_size,
+        };
+        message.announced = message.announced.saturating_add(len);
+        if message.announced > limit {
+            return Err(ProtocolError::MessageTooBig { limit });
+        }
+        message.fragments = message.fragments.saturating_add(1);
+        if message.fragments > self.max_fragments {
+            return Err(ProtocolError::TooManyFragments { limit: self.max_fragments });
+        }
+        Ok(())
+    }
+
+    /// Counts `count` bytes of the frame as received.
+    #[inline]
+    fn received(&mut self, frame: Frame, count: usize) -> Frame {
+        let key = mask::advance(frame.key, count);
+        let frame = Frame { remaining: frame.remaining - count as u64, key, ..frame };
+        self.progress = if frame.remaining == 0 { Progress::START } else { Progress::Payload(frame) };
+        frame
+    }
+
+    /// Takes payload of a control frame. They come between the frames of a message and leave it alone (§5.4).
+    fn control(
+        &mut self,
+        frame: Frame,
+        input: &mut [u8],
+        at: usize,
+        end: usize,
+    ) -> Result<Option<Ready>, ProtocolError> {
+        let here = input.get_mut(at..end).unwrap_or_default();
+        mask(here, frame.key);
+        let done = frame.remaining == here.len() as u64;
+        let place = if done && self.control.is_none() {
+            Place::Input { start: at, end }
+        } else {
+            let control = self.control.get_or_insert_with(|| Box::new(Control { len: 0, bytes: [0; _] }));
+            let filled = control.len as usize;
+            if let Some(room) = control.bytes.get_mut(filled..filled + here.len()) {
+                room.copy_from_slice(here);
+                control.len += here.len() as u8;
+            }
+            Place::Control
+        };
+        self.received(frame, end - at);
+        if !done {
+            return Ok(None);
+        }
+        let what = match frame.opcode {
+            Opcode::Close => {
+                let payload = self.lendable(place, input).unwrap_or_default();
+                let close = CloseFrame::parse(payload)?.map(|close| Box::new(close.into_owned()));
+                self.discard();
+                self.phase = Phase::Closed(close);
+                return Ok(Some(Ready { what: What::Close, place: Place::Control }));
+            }
+            Opcode::Ping => What::Ping,
+            _ => What::Pong,
+        };
+        self.lent = matches!(place, Place::Control);
+        Ok(Some(Ready { what, place }))
+    }
+
+    /// Takes payload of a message that is put together, or lent whole from the input.
+    #[inline]
+    fn whole(&mut self, frame: Frame, input: &mut [u8], at: usize, end: usize) -> Result<Option<Ready>, ProtocolError> {
+        let here = input.get_mut(at..end).unwrap_or_default();
+        let done = frame.remaining == here.len() as u64;
+        let Some(message) = &mut self.message else { return Ok(None) };
+        match message.handling {
+            Handling::Assembled if done && frame.fin && message.fragments == 1 && self.buffer.is_empty() => {
+                let kind = message.kind;
+                mask(here, frame.key);
+                if kind == Kind::Text && !utf8::is_valid(here) {
+                    return Err(ProtocolError::InvalidUtf8);
+                }
+                self.message = None;
+                self.progress = Progress::START;
+                return Ok(Some(Ready { what: What::Message(kind), place: Place::Input { start: at, end } }));
+            }
+            Handling::Assembled => self.assemble(frame, here)?,
+            Handling::Parts | Handling::Discarded => message.handling = Handling::Discarded,
+        }
+        let frame = self.received(frame, end - at);
+        self.finish_frame(frame)
+    }
+
+    /// Appends payload to the buffer.
+    fn assemble(&mut self, frame: Frame, payload: &mut [u8]) -> Result<(), ProtocolError> {
+        self.grow(payload.len(), frame);
+        let mut key = frame.key;
+        // Each block is unmasked, validated and moved while it is in the first-level cache.
+        for block in payload.chunks_mut(BLOCK) {
+            mask(block, key);
+            key = mask::advance(key, block.len());
+            self.validate(block)?;
+            self.buffer.extend_from_slice(block);
+        }
+        Ok(())
+    }
+
+    /// Takes `count` bytes that were read into the buffer, behind its first `from`.
+    pub(crate) fn absorb(&mut self, from: usize) {
+        let Progress::Payload(frame) = self.progress else { return };
+        let mut buffer = mem::take(&mut self.buffer);
+        let payload = buffer.get_mut(from..).unwrap_or_default();
+        let count = payload.len();
+        let mut key = frame.key;
+        let result = payload.chunks_mut(BLOCK).try_for_each(|block| {
+            mask(block, key);
+            key = mask::advance(key, block.len());
+            self.validate(block)
+        });
+        self.buffer = buffer;
+        // The frame stays in progress with nothing remaining: the next step finds its end.
+        self.progress = Progress::Payload(Frame { remaining: frame.remaining - count as u64, key, ..frame });
+        if let Err(error) = result {
+            self.fail(error);
+        }
+    }
+
+    #[inline]
+    fn validate(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
+        match &mut self.message {
+            Some(message) if message.kind == Kind::Text => {
+                message.utf8.push(piece).map(drop).map_err(|_| ProtocolError::InvalidUtf8)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the message if this was its last frame and all of it is here.
+    fn finish_frame(&mut self, frame: Frame) -> Result<Option<Ready>, ProtocolError> {
+        let Some(message) = self.message.as_mut().filter(|_| frame.remaining == 0 && frame.fin) else {
+            return Ok(None);
+        };
+        let (kind, handling) = (message.kind, message.handling);
+        let complete = message.utf8.finish();
+        self.message = None;
+        if handling != Handling::Assembled {
+            return Ok(None);
+        }
+        complete.map_err(|_| ProtocolError::InvalidUtf8)?;
+        self.lent = true;
+        Ok(Some(Ready { what: What::Message(kind), place: Place::Buffer }))
+    }
+
+    /// Takes payload of a message whose parts are lent as they come; also tells where in the input that ends.
+    fn piece(
+        &mut self,
+        frame: Frame,
+        input: &mut [u8],
+        at: usize,
+        end: usize,
+    ) -> Result<(Option<Ready>, usize), ProtocolError> {
+        let Some(message) = &mut self.message else { return Ok((None, end)) };
+        let kind = message.kind;
+        if message.handling == Handling::Discarded {
+            let frame = self.received(frame, end - at);
+            return Ok((self.finish_frame(frame)?, end));
+        }
+        message.handling = Handling::Parts;
+        if !self.buffer.is_empty() {
+            // The message began with `next`. What is complete of it comes first.
+            self.buffer.truncate(self.buffer.len() - message.utf8.carried());
+            self.lent = true;
+            return Ok((Some(Ready { what: What::Piece { kind, last: false }, place: Place::Buffer }), at));
+        }
+        let here = input.get_mut(at..end).unwrap_or_default();
+        let (place, used) = match kind {
+            Kind::Text if message.utf8.carried() > 0 => {
+                let (character, used) = complete_character(&mut message.utf8, here, frame.key)?;
+                let len = character.map_or(0, |character| character.encode_utf8(&mut self.character).len());
+                (Place::Character { len: len as u8 }, at + used)
+            }
+            Kind::Text => {
+                mask(here, frame.key);
+                let pieces = message.utf8.push(here).map_err(|_| ProtocolError::InvalidUtf8)?;
+                (Place::Input { start: at + pieces.whole.0, end: at + pieces.whole.1 }, end)
+            }
+            Kind::Binary => {
+                mask(here, frame.key);
+                (Place::Input { start: at, end }, end)
+            }
+        };
+        let frame = self.received(frame, used - at);
+        let last = frame.fin && frame.remaining == 0;
+        if last && let Some(message) = self.message.take() {
+            let mut utf8 = message.utf8;
+            utf8.finish().map_err(|_| ProtocolError::InvalidUtf8)?;
+        }
+        let is_empty = self.lendable(place, input).is_none_or(<[u8]>::is_empty);
+        let ready = (last || !is_empty).then_some(Ready { what: What::Piece { kind, last }, place });
+        Ok((ready, used))
+    }
+
+    /// Makes room for `arriving` bytes of the frame, and for more that will come: memory follows what was received,
+    /// never what was announced.
+    fn grow(&mut self, arriving: usize, frame: Frame) {
+        if self.buffer.capacity() == 0 {
+            self.buffer = pool::take();
+            self.initialized = 0;
+        }
+        let len = self.buffer.len();
+        if self.buffer.capacity() - len >= arriving {
+            return;
+        }
+        let frame_rest = usize::try_from(frame.remaining).unwrap_or(usize::MAX);
+        let (least, most) = if frame.fin {
+            (LARGE_GROWTH, frame_rest)
+        } else {
+            (SMALL_GROWTH, self.max_message_size.saturating_sub(len))
+        };
+        let additional = len.max(least).min(most).max(arriving);
+        self.buffer.reserve_exact(additional);
+        self.initialized = 0;
+    }
+
+    /// Takes back what the last event lent.
+    #[inline]
+    fn give_back(&mut self) {
+        if self.lent {
+            self.discard();
+        }
+    }
+
+    fn discard(&mut self) {
+        self.lent = false;
+        self.initialized = 0;
+        self.control = None;
+        if self.message.as_ref().is_none_or(|message| message.handling != Handling::Assembled) {
+            pool::give(mem::take(&mut self.buffer));
+        }
+    }
+
+    fn fail(&mut self, error: ProtocolError) {
+        self.phase = Phase::Failed(error);
+        self.message = None;
+        self.discard();
+    }
+
+    fn control_payload(&self) -> &[u8] {
+        self.control.as_deref().and_then(|control| control.bytes.get(..control.len as usize)).unwrap_or_default()
+    }
+}
+
+/// What fits the first-level cache together with what else is in use.
+const BLOCK: usize = 16 << 10;
+
+/// The least growth of the buffer while the rest of the message is known, and while it is not.
+const LARGE_GROWTH: usize = 64 << 10;
+const SMALL_GROWTH: usize = 4 << 10;
+
+/// Reads a header from what was kept and what is here, and tells how much of `input` that took.
+#[inline]
+fn read_header(
+    kept: &mut [u8; FrameHeader::MAX_SIZE],
+    len: &mut u8,
+    input: &[u8],
+    lengths: Lengths,
+) -> Result<(Option<FrameHeader>, usize), ProtocolError> {
+    if *len == 0
+        && let Some((header, size)) = FrameHeader::parse_with(input, lengths)?
+    {
+        return Ok((Some(header), size));
+    }
+    let before = *len as usize;
+    let added = input.len().min(FrameHeader::MAX_SIZE - before);
+    let (room, new) = (kept.get_mut(before..before + added), input.get(..added));
+    if let (Some(room), Some(new)) = (room, new) {
+        room.copy_from_slice(new);
+    }
+    let here = kept.get(..before + added).unwrap_or_default();
+    match FrameHeader::parse_with(here, lengths)? {
+        Some((header, size)) => Ok((Some(header), size - before)),
+        None => {
+            *len = (before + added) as u8;
+            Ok((None, added))
+        }
+    }
+}
+
+/// Unmasks and takes only as many bytes as the character that a cut divided still needs.
+fn complete_character(
+    utf8: &mut Utf8,
+    payload: &mut [u8],
+    key: [u8; 4],
+) -> Result<(Option<char>, usize), ProtocolError> {
+    for (index, (byte, key)) in payload.iter_mut().zip(key.into_iter().cycle()).enumerate() {
+        *byte ^= key;
+        let pieces = utf8.push(&[*byte]).map_err(|_| ProtocolError::InvalidUtf8)?;
+        if pieces.completed.is_some() {
+            return Ok((pieces.completed, index + 1));
+        }
+    }
+    Ok((None, payload.len()))
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phase = match &self.phase {
+            Phase::Open => "open",
+            Phase::Closed(_) => "close received",
+            Phase::Failed(_) => "failed",
+        };
+        write!(f, "Reader({:?}, {phase}, {} bytes of a message)", self.role, self.buffer.len())
+    }
+}
