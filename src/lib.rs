@@ -19,6 +19,7 @@ mod outbox;
 mod payload_buf;
 mod pool;
 mod reader;
+mod timers;
 mod utf8;
 mod writer;
 
@@ -31,4 +32,5 @@ pub use message::{Event, Kind, Message, Part, Payload, Reply, Text};
 pub use outbox::Outbox;
 pub use payload_buf::PayloadBuf;
 pub use reader::{Reader, Ready, Step};
+pub use timers::{Expired, Time, Timers};
 pub use writer::{Fragments, Prepared, Writer};
