@@ -65,10 +65,14 @@ pub struct Connection {
     ended: Ended,
 }
 
-/// How the stream of the peer ended, and who began to close.
+/// What is known of the end so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ended {
+    /// The peer's stream has ended.
     pub(crate) eof: bool,
+    /// The peer's Close has come.
+    pub(crate) closed: bool,
+    /// It came before ours.
     pub(crate) by_peer: bool,
 }
 
@@ -189,7 +193,7 @@ impl Connection {
     /// What the transport should do now. Ask after each read, write and end of stream.
     pub fn wants(&self) -> Wants {
         let mut wants = wants(self.role, &self.reader, &self.writer, self.ended);
-        wants.read &= self.writer.queued() <= self.high_water;
+        wants.read &= may_read(&self.writer, self.high_water);
         wants
     }
 
@@ -246,6 +250,7 @@ pub(crate) fn advance(
                     writer.reply(Reply::pong(reader.control_at(ready, input))); // §5.5.2
                 }
                 Some(ready) if ready.what == What::Close => {
+                    ended.closed = true;
                     ended.by_peer = !writer.is_closed();
                     let code = reader.close_frame().flatten().map(|frame| frame.code);
                     writer.reply(code.map_or(Reply::EMPTY_CLOSE, Reply::close)); // §5.5.1
@@ -259,6 +264,12 @@ pub(crate) fn advance(
             Err(error)
         }
     }
+}
+
+/// Who does not read what we send is not given cause to make us send more. After Close nothing more will be sent.
+#[inline]
+pub(crate) fn may_read(writer: &Writer, high_water: usize) -> bool {
+    writer.is_closed() || writer.queued() <= high_water
 }
 
 pub(crate) fn wants(role: Role, reader: &Reader, writer: &Writer, ended: Ended) -> Wants {

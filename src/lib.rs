@@ -13,6 +13,8 @@ mod error;
 pub mod frame;
 #[cfg(feature = "handshake")]
 pub mod handshake;
+#[cfg(feature = "std")]
+mod io;
 mod mask;
 mod message;
 mod outbox;
@@ -28,6 +30,12 @@ pub use config::{Config, MaskingKey};
 pub use connection::{Agreed, Closure, Connection, Wants};
 pub use error::{ProtocolError, SendError, SendErrorKind};
 pub use frame::Role;
+#[cfg(feature = "futures")]
+pub use io::futures;
+#[cfg(feature = "tokio")]
+pub use io::tokio;
+#[cfg(feature = "std")]
+pub use io::{Error, Timeout};
 pub use message::{Event, Kind, Message, Part, Payload, Reply, Text};
 pub use outbox::Outbox;
 pub use payload_buf::PayloadBuf;

@@ -32,8 +32,6 @@ enum Repr<'a> {
 }
 
 impl<'a> Payload<'a> {
-    pub(crate) const EMPTY: Payload<'static> = Payload(Repr::Borrowed(&[]));
-
     #[inline]
     pub(crate) fn assembled(buffer: &'a mut Vec<u8>) -> Self {
         Self(Repr::Assembled(buffer))

@@ -74,6 +74,12 @@ impl Outbox {
         self.bytes.len() - self.start + self.by_reference.as_ref().map_or(0, |large| large.len)
     }
 
+    /// Drops everything that waits.
+    #[cfg(feature = "std")]
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.masking_key);
+    }
+
     pub(crate) fn is_masking(&self) -> bool {
         self.masking_key.is_some()
     }

@@ -1,4 +1,4 @@
-//! The thread's free list of buffers, so that a connection owns one only while it holds data.
+//! The thread's free lists of buffers, so that a connection owns one only while it holds data.
 //!
 //! Only buffers of a usual size are kept, and only a few: what a burst needed goes back to the allocator.
 
@@ -7,45 +7,85 @@ use alloc::vec::Vec;
 /// The size of the buffers that drivers read into, and the largest capacity that is kept.
 pub(crate) const BUFFER_SIZE: usize = 64 << 10;
 
-/// Smaller buffers are not worth keeping.
-#[cfg(feature = "std")]
-const MIN_KEPT: usize = 1 << 10;
-
-/// How many buffers of each sort a thread keeps.
-#[cfg(feature = "std")]
-const MAX_KEPT: usize = 8;
-
-#[cfg(feature = "std")]
-std::thread_local! {
-    static EMPTY: core::cell::RefCell<Vec<Vec<u8>>> = const { core::cell::RefCell::new(Vec::new()) };
-}
-
 /// An empty buffer with whatever capacity is at hand, possibly none.
 #[inline]
 pub(crate) fn take() -> Vec<u8> {
     #[cfg(feature = "std")]
-    {
-        EMPTY.try_with(|list| list.try_borrow_mut().ok()?.pop()).ok().flatten().unwrap_or_default()
-    }
+    return thread::EMPTY.with(thread::pop).unwrap_or_default();
     #[cfg(not(feature = "std"))]
     Vec::new()
 }
 
-/// Gives a buffer back, whatever it holds; also to no effect if it is not worth keeping.
+/// Gives a buffer back, whatever it holds.
 #[inline]
-pub(crate) fn give(mut buffer: Vec<u8>) {
+pub(crate) fn give(buffer: Vec<u8>) {
     #[cfg(feature = "std")]
-    if (MIN_KEPT..=BUFFER_SIZE).contains(&buffer.capacity()) {
+    if (thread::MIN_KEPT..=BUFFER_SIZE).contains(&buffer.capacity()) {
+        let mut buffer = buffer;
         buffer.clear();
-        // A thread that is ending has no list any more; then the buffer is simply freed.
-        let _ = EMPTY.try_with(|list| {
-            if let Ok(mut list) = list.try_borrow_mut()
-                && list.len() < MAX_KEPT
-            {
-                list.push(buffer);
-            }
-        });
+        thread::EMPTY.with(|list| thread::push(list, buffer));
     }
     #[cfg(not(feature = "std"))]
-    buffer.clear();
+    drop(buffer);
+}
+
+/// A buffer of `BUFFER_SIZE` initialized bytes, to read into.
+#[cfg(feature = "std")]
+#[inline]
+pub(crate) fn take_filled() -> Vec<u8> {
+    thread::FILLED.with(thread::pop).unwrap_or_else(|| alloc::vec![0; BUFFER_SIZE])
+}
+
+/// Gives a buffer from [`take_filled`] back.
+#[cfg(feature = "std")]
+#[inline]
+pub(crate) fn give_filled(buffer: Vec<u8>) {
+    if buffer.len() == BUFFER_SIZE {
+        thread::FILLED.with(|list| thread::push(list, buffer));
+    }
+}
+
+#[cfg(feature = "std")]
+mod thread {
+    use alloc::vec::Vec;
+    use core::cell::RefCell;
+    use std::thread::LocalKey;
+
+    /// Smaller buffers are not worth keeping.
+    pub(super) const MIN_KEPT: usize = 1 << 10;
+
+    /// How many buffers of each sort a thread keeps.
+    const MAX_KEPT: usize = 8;
+
+    pub(super) type List = RefCell<Vec<Vec<u8>>>;
+
+    /// A list of the thread, which may be ending and have none any more.
+    pub(super) struct Local(&'static LocalKey<List>);
+
+    impl Local {
+        #[inline]
+        pub(super) fn with<R: Default>(&self, act: impl FnOnce(&List) -> R) -> R {
+            self.0.try_with(act).unwrap_or_default()
+        }
+    }
+
+    std::thread_local! {
+        static EMPTY_LIST: List = const { RefCell::new(Vec::new()) };
+        static FILLED_LIST: List = const { RefCell::new(Vec::new()) };
+    }
+    pub(super) const EMPTY: Local = Local(&EMPTY_LIST);
+    pub(super) const FILLED: Local = Local(&FILLED_LIST);
+
+    #[inline]
+    pub(super) fn pop(list: &List) -> Option<Vec<u8>> {
+        list.borrow_mut().pop()
+    }
+
+    #[inline]
+    pub(super) fn push(list: &List, buffer: Vec<u8>) {
+        let mut list = list.borrow_mut();
+        if list.len() < MAX_KEPT {
+            list.push(buffer);
+        }
+    }
 }

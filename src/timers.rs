@@ -264,6 +264,11 @@ impl<T: Time> Timers<T> {
         self.write.take_if(|at| *at <= now).is_some()
     }
 
+    /// When to ask [`write_stalled`](Self::write_stalled) at the latest.
+    pub fn write_deadline(&self) -> Option<T> {
+        self.write
+    }
+
     fn next_ping(&self, last: T) -> Keepalive<T> {
         self.timeouts.ping_interval.after(last).map_or(Keepalive::Off, Keepalive::Due)
     }

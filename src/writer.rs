@@ -171,6 +171,13 @@ impl Writer {
         self.state == State::Closed
     }
 
+    /// Drops what waits, and refuses more: the transport is gone.
+    #[cfg(feature = "std")]
+    pub(crate) fn abort(&mut self) {
+        self.state = State::Closed;
+        self.outbox.clear();
+    }
+
     #[inline]
     fn may_begin(&self) -> Result<(), SendErrorKind> {
         match self.state {

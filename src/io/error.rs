@@ -1,0 +1,112 @@
+//! The one error of the drivers.
+
+use std::io;
+
+use crate::close::CloseCode;
+use crate::error::{ProtocolError, SendError, SendErrorKind};
+#[cfg(any())]
+use crate::handshake::{HandshakeError, Reject};
+use crate::timers::Expired;
+
+/// Why a driver could not go on, by whose fault it is.
+///
+/// A connection reports its failure once; after that it has ended, and `recv` says `Ok(None)`. A closing handshake that
+/// went well is no error.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The peer broke the protocol or a limit. It was told why.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// The caller asked for something that cannot be sent now. The connection is as it was.
+    #[error(transparent)]
+    Send(#[from] SendErrorKind),
+    /// This client's opening handshake failed.
+    #[cfg(any())]
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// This server refused the opening handshake. The client was told why.
+    #[cfg(any())]
+    #[error(transparent)]
+    Rejected(#[from] Reject),
+    /// The peer let a deadline pass.
+    #[error(transparent)]
+    Timeout(#[from] Timeout),
+    /// The peer ended the stream without a Close frame (1006), in or between messages.
+    #[error("the peer ended the stream without closing the connection; it crashed, or something between us cut it")]
+    UnexpectedEof,
+    /// The transport failed.
+    #[error("the transport failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// A deadline that the peer let pass. Each is a setting of [`Config`](crate::Config).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Timeout {
+    /// The opening handshake took too long.
+    #[error(
+        "the peer did not complete the opening handshake in time; `Config::handshake_timeout` sets how long it may take"
+    )]
+    Handshake,
+    /// Nothing came for the whole timeout after a ping.
+    #[error("the peer did not show a sign of life after a ping; `Config::pong_timeout` sets how long it may take")]
+    Pong,
+    /// The peer took no bytes for too long.
+    #[error("the peer stopped reading; `Config::write_timeout` sets how long a write may make no progress")]
+    Write,
+    /// The peer did not answer Close, or did not end its stream after it.
+    #[error(
+        "the peer did not complete the closing handshake in time; `Config::close_timeout` sets how long it may take"
+    )]
+    Close,
+}
+
+impl Error {
+    /// Whether a deadline passed.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout(_))
+    }
+
+    /// Whether a non-blocking stream just has nothing to give or no room now. Nothing has failed; call again later.
+    pub fn is_would_block(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// The close code that the peer was told.
+    pub fn close_code(&self) -> Option<CloseCode> {
+        match self {
+            Self::Protocol(error) => Some(error.close_code()),
+            _ => None,
+        }
+    }
+
+    /// The HTTP status of a refused handshake.
+    #[cfg(any())]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Handshake(error) => error.status(),
+            Self::Rejected(reject) => Some(reject.status()),
+            _ => None,
+        }
+    }
+}
+
+impl From<SendError<'_>> for Error {
+    fn from(error: SendError<'_>) -> Self {
+        Self::Send(error.kind())
+    }
+}
+
+impl Timeout {
+    /// The deadline that expired, if it was one.
+    pub(crate) fn from_expired(expired: Expired) -> Option<Self> {
+        match expired {
+            Expired::SendPing(_) => None,
+            Expired::Unresponsive => Some(Self::Pong),
+            Expired::CloseTimedOut => Some(Self::Close),
+            Expired::HandshakeTimedOut => Some(Self::Handshake),
+            Expired::WriteStalled => Some(Self::Write),
+        }
+    }
+}

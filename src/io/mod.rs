@@ -1,0 +1,34 @@
+//! The drivers: the sans-IO core over real streams.
+//!
+//! ```text
+//!  tokio.rs, futures.rs      AsyncRead + AsyncWrite as a `Transport`
+//!        │
+//!  websocket.rs, split.rs    the verbs: recv, send, feed, flush, close …
+//!        │
+//!  driver.rs                 the life cycle, against `poll`
+//!        │
+//!  wakers.rs, clock.rs       who is woken, and when
+//!
+//!  blocking.rs               the same verbs and life cycle over `Read + Write`
+//! ```
+
+#[cfg(any(feature = "tokio", feature = "futures"))]
+mod clock;
+#[cfg(any(feature = "tokio", feature = "futures"))]
+mod driver;
+mod error;
+#[cfg(feature = "futures")]
+pub mod futures;
+mod input;
+#[cfg(any(feature = "tokio", feature = "futures"))]
+mod split;
+#[cfg(feature = "tokio")]
+pub mod tokio;
+#[cfg(any(feature = "tokio", feature = "futures"))]
+mod vectored;
+#[cfg(any(feature = "tokio", feature = "futures"))]
+mod wakers;
+#[cfg(any(feature = "tokio", feature = "futures"))]
+mod websocket;
+
+pub use error::{Error, Timeout};

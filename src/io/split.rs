@@ -1,0 +1,273 @@
+//! The two ends of one connection, for two tasks or more.
+//!
+//! The receiver owns the reader and its input, so that messages can still be lent. Everything else is shared, under a
+//! lock that is held for one poll and never across an await.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use futures_core::{FusedStream, Stream};
+
+use super::driver::{Shared, Transport, Wanted};
+use super::error::Error;
+use super::input::Inbound;
+use super::websocket::{WebSocket, message};
+use crate::close::CloseCode;
+use crate::connection::Closure;
+use crate::error::SendError;
+use crate::message::{Event, Message, Part};
+use crate::writer::Prepared;
+
+struct Both<T: Transport> {
+    shared: Mutex<Shared<T>>,
+    senders: AtomicUsize,
+}
+
+impl<T: Transport> Both<T> {
+    fn lock(&self) -> MutexGuard<'_, Shared<T>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Transport> WebSocket<T> {
+    /// Divides the connection into a receiver and a sender, which can be cloned.
+    ///
+    /// **The receiver must be polled** all the time: it answers pings, keeps the deadlines, and completes the closing.
+    /// Who only sends parks [`Receiver::drain`] somewhere. If the receiver is dropped, sends still go out, but nobody
+    /// answers the peer any more.
+    pub fn into_split(self) -> (Receiver<T>, Sender<T>) {
+        let (inbound, mut shared) = self.into_parts();
+        shared.wakers.share();
+        let both = Arc::new(Both { shared: Mutex::new(shared), senders: AtomicUsize::new(1) });
+        (Receiver { inbound, both: both.clone() }, Sender { both })
+    }
+}
+
+/// The receiving end of a split connection.
+pub struct Receiver<T: Transport> {
+    inbound: Inbound,
+    both: Arc<Both<T>>,
+}
+
+impl<T: Transport> Receiver<T> {
+    /// The next message, see [`WebSocket::recv`].
+    ///
+    /// # Errors
+    /// The connection has failed. That is said once; then `None`.
+    pub async fn recv(&mut self) -> Result<Option<Message<'_>>, Error> {
+        poll_fn(|cx| self.poll_ready(cx, Wanted::Messages)).await?;
+        Ok(message(self.inbound.event()))
+    }
+
+    /// The next event of any kind, see [`WebSocket::recv_event`].
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub async fn recv_event(&mut self) -> Result<Option<Event<'_>>, Error> {
+        poll_fn(|cx| self.poll_ready(cx, Wanted::Events)).await?;
+        Ok(self.inbound.event())
+    }
+
+    /// The next part of a message, see [`WebSocket::recv_part`].
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub async fn recv_part(&mut self) -> Result<Option<Part<'_>>, Error> {
+        poll_fn(|cx| self.poll_ready(cx, Wanted::Parts)).await?;
+        Ok(self.inbound.part())
+    }
+
+    /// Answers pings and discards messages until the connection has ended.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub async fn drain(&mut self) -> Result<(), Error> {
+        while self.recv().await?.is_some() {}
+        Ok(())
+    }
+
+    /// How the connection ended, once it has.
+    pub fn closure(&self) -> Option<Closure> {
+        self.both.lock().closure().cloned()
+    }
+
+    /// Puts the ends together again, if they belong together and there is no other sender; else gives them back.
+    ///
+    /// # Errors
+    /// The two ends.
+    pub fn reunite(self, sender: Sender<T>) -> Result<WebSocket<T>, (Self, Sender<T>)> {
+        if !Arc::ptr_eq(&self.both, &sender.both) || self.both.senders.load(Ordering::Acquire) != 1 {
+            return Err((self, sender));
+        }
+        let Self { inbound, both } = self;
+        both.senders.fetch_add(1, Ordering::Relaxed); // so that dropping the sender is not the end of sending
+        drop(sender);
+        match Arc::try_unwrap(both) {
+            Ok(both) => {
+                let shared = both.shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+                Ok(WebSocket::from_parts(inbound, shared))
+            }
+            Err(both) => Err((Self { inbound, both: both.clone() }, Sender { both })),
+        }
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Result<bool, Error>> {
+        self.both.lock().poll_receive(&mut self.inbound, cx, wanted)
+    }
+}
+
+/// Owned messages, until the connection is closed.
+impl<T: Transport> Stream for Receiver<T> {
+    type Item = Result<Message<'static>, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        let is_ready = ready!(this.poll_ready(cx, Wanted::Messages));
+        Poll::Ready(match is_ready {
+            Ok(_) => message(this.inbound.event()).map(|message| Ok(message.into_owned())),
+            Err(error) => Some(Err(error)),
+        })
+    }
+}
+
+impl<T: Transport> FusedStream for Receiver<T> {
+    fn is_terminated(&self) -> bool {
+        self.both.lock().is_done()
+    }
+}
+
+/// The sending end of a split connection; clones send on the same connection. When the last one is dropped, the
+/// connection is closed with code 1000, after everything queued.
+pub struct Sender<T: Transport> {
+    both: Arc<Both<T>>,
+}
+
+impl<T: Transport> Sender<T> {
+    /// Sends a message, and waits until it has reached the kernel.
+    ///
+    /// # Errors
+    /// The connection is closed, or has failed; the receiver knows why.
+    pub async fn send<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), Error> {
+        self.feed(message).await?;
+        self.flush().await
+    }
+
+    /// Queues a message, as soon as the outbox has room. [`flush`](Self::flush) sends it, or the receiver's next wait.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn feed<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), Error> {
+        let mut message = Some(message.into());
+        poll_fn(|cx| {
+            let mut shared = self.both.lock();
+            ready!(shared.poll_room(cx))?;
+            // Accepted under the same lock, so that no other sender takes the room.
+            Poll::Ready(message.take().map_or(Ok(()), |message| shared.writer.send(message)).map_err(Error::from))
+        })
+        .await
+    }
+
+    /// Waits until everything that is queued now has reached the kernel.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn flush(&self) -> Result<(), Error> {
+        let position = self.both.lock().position();
+        poll_fn(|cx| self.both.lock().poll_flushed(cx, position)).await
+    }
+
+    /// Waits until the outbox has room. Accepts nothing.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn ready(&self) -> Result<(), Error> {
+        poll_fn(|cx| self.both.lock().poll_room(cx)).await
+    }
+
+    /// Queues a message now and has the receiver send it, or gives it back.
+    ///
+    /// # Errors
+    /// See [`Writer::send`](crate::Writer::send).
+    pub fn try_send<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), SendError<'m>> {
+        let mut shared = self.both.lock();
+        shared.writer.send(message)?;
+        shared.wakers.wake_others();
+        Ok(())
+    }
+
+    /// Queues a message that was prepared for many receivers now, and has the receiver send it.
+    ///
+    /// # Errors
+    /// See [`Writer::send_prepared`](crate::Writer::send_prepared).
+    pub fn try_send_prepared(&self, message: &Prepared) -> Result<(), SendError<'static>> {
+        let mut shared = self.both.lock();
+        shared.writer.send_prepared(message)?;
+        shared.wakers.wake_others();
+        Ok(())
+    }
+
+    /// Sends a ping of at most 125 bytes.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), or the payload is too long.
+    pub async fn ping(&self, payload: &[u8]) -> Result<(), Error> {
+        self.ready().await?;
+        self.both.lock().writer.ping(payload)?;
+        self.flush().await
+    }
+
+    /// Sends Close. The receiver delivers what is still on the way, and completes the closing; [`closed`](Self::closed)
+    /// waits for that.
+    ///
+    /// # Errors
+    /// The code or the reason may not be sent, or the connection is closed or has failed.
+    pub async fn close(&self, code: CloseCode, reason: &str) -> Result<(), Error> {
+        self.both.lock().writer.close(code, reason)?;
+        self.both.lock().wakers.wake_others();
+        self.flush().await
+    }
+
+    /// Waits for the end of the connection.
+    pub async fn closed(&self) {
+        poll_fn(|cx| self.both.lock().poll_closed(cx)).await;
+    }
+
+    /// Whether the connection is closed for sending.
+    pub fn is_closed(&self) -> bool {
+        self.both.lock().writer.is_closed()
+    }
+}
+
+impl<T: Transport> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        self.both.senders.fetch_add(1, Ordering::Relaxed);
+        Self { both: self.both.clone() }
+    }
+}
+
+impl<T: Transport> Drop for Sender<T> {
+    fn drop(&mut self) {
+        if self.both.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let mut shared = self.both.lock();
+            // Closed already is as good.
+            let _ = shared.writer.close(CloseCode::NORMAL, "");
+            shared.wakers.wake_others();
+        }
+    }
+}
+
+impl<T: Transport> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Receiver").field(&self.inbound.reader).finish()
+    }
+}
+
+impl<T: Transport> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Sender").field(&self.both.lock().writer).finish()
+    }
+}

@@ -1,0 +1,127 @@
+//! Who is woken when the transport is ready.
+//!
+//! A transport remembers one waker for reading and one for writing, but both ends of a connection do both: receiving
+//! writes replies, and TLS reads in order to write. When two tasks drive one connection, each would replace the other's
+//! waker and put it to sleep for ever. So as soon as a second task shows up while the first may still wait, the
+//! transport is given one combined waker, on every poll, which wakes them all.
+
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Wake, Waker};
+use std::vec::Vec;
+
+/// Which end of the connection a task drives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Receiving = 1,
+    Sending = 2,
+}
+
+/// The tasks that drive a connection.
+pub(crate) enum Wakers {
+    /// One task, whose own waker the transport gets. `waiting` has the bits of the sides that may wait.
+    One { waker: Option<Waker>, waiting: u8 },
+    /// More than one.
+    Many(Arc<Combined>),
+}
+
+/// Wakes every task that has asked since the last time.
+#[derive(Default)]
+pub(crate) struct Combined(Mutex<Tasks>);
+
+#[derive(Default)]
+struct Tasks {
+    receiving: Option<Waker>,
+    sending: Vec<Waker>,
+}
+
+impl Wakers {
+    pub(crate) const NONE: Self = Self::One { waker: None, waiting: 0 };
+
+    /// Remembers who polls. Returns the waker to give to the transport, if it is not the task's own.
+    #[inline]
+    pub(crate) fn register(&mut self, side: Side, task: &Waker) -> Option<Waker> {
+        if let Self::One { waker, waiting } = self {
+            let others = *waiting & !(side as u8);
+            match waker {
+                Some(waker) if waker.will_wake(task) => {}
+                Some(waker) if others != 0 => {
+                    let combined = Combined::default();
+                    let other = if others == Side::Receiving as u8 { Side::Receiving } else { Side::Sending };
+                    combined.register(other, waker);
+                    *self = Self::Many(Arc::new(combined));
+                    return self.register(side, task);
+                }
+                _ => *waker = Some(task.clone()),
+            }
+            *waiting |= side as u8;
+            return None;
+        }
+        self.combined().map(|combined| {
+            combined.register(side, task);
+            combined.into()
+        })
+    }
+
+    /// That side has got what it waited for.
+    #[inline]
+    pub(crate) fn settled(&mut self, side: Side) {
+        if let Self::One { waiting, .. } = self {
+            *waiting &= !(side as u8);
+        }
+    }
+
+    /// From now on there are several tasks.
+    pub(crate) fn share(&mut self) {
+        if let Self::One { .. } = self {
+            *self = Self::Many(Arc::default());
+        }
+    }
+
+    /// Wakes everyone who waits, but for the task that is running this if it is the only one.
+    pub(crate) fn wake_others(&self) {
+        if let Self::Many(combined) = self {
+            combined.wake_all();
+        }
+    }
+
+    fn combined(&self) -> Option<Arc<Combined>> {
+        match self {
+            Self::One { .. } => None,
+            Self::Many(combined) => Some(combined.clone()),
+        }
+    }
+}
+
+impl Combined {
+    fn register(&self, side: Side, task: &Waker) {
+        let mut tasks = self.lock();
+        match side {
+            Side::Receiving => match &mut tasks.receiving {
+                Some(waker) => waker.clone_from(task),
+                none => *none = Some(task.clone()),
+            },
+            Side::Sending if tasks.sending.iter().any(|waker| waker.will_wake(task)) => {}
+            Side::Sending => tasks.sending.push(task.clone()),
+        }
+    }
+
+    fn wake_all(&self) {
+        let tasks = mem::take(&mut *self.lock());
+        tasks.receiving.into_iter().chain(tasks.sending).for_each(Waker::wake);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tasks> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Combined {
+    fn wake(self: Arc<Self>) {
+        self.wake_all();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.wake_all();
+    }
+}

@@ -1,0 +1,353 @@
+//! The verbs of an asynchronous connection.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_core::{FusedStream, Stream};
+use futures_sink::Sink;
+
+use super::driver::{Shared, Transport, Wanted};
+use super::error::Error;
+use super::input::Inbound;
+use crate::close::CloseCode;
+use crate::config::Config;
+use crate::connection::{Agreed, Closure, Connection};
+use crate::error::SendError;
+use crate::message::{Event, Kind, Message, Part};
+use crate::writer::{Prepared, Writer};
+
+/// An open connection over an asynchronous stream.
+///
+/// | verb | when it returns |
+/// |---|---|
+/// | [`try_send`](Self::try_send) | at once; the message waits in the outbox, or comes back |
+/// | [`feed`](Self::feed) | the message waits in the outbox, which had room |
+/// | [`flush`](Self::flush) | everything that waited has reached the kernel |
+/// | [`send`](Self::send) | the message has reached the kernel: `feed`, then `flush` |
+///
+/// What was fed, and all automatic replies, leave together when the next `recv` would wait. Where the outbox is above
+/// [`Config::outbox_high_water`], `feed` and `send` wait until the peer has read, and so does `recv`.
+///
+/// **Every future may be dropped at any await point**: nothing is lost, torn or sent twice. What was accepted stays
+/// accepted. Dropping the `WebSocket` itself drops the stream, without a Close.
+pub struct WebSocket<T: Transport> {
+    inbound: Inbound,
+    shared: Shared<T>,
+}
+
+impl<T: Transport> WebSocket<T> {
+    pub(crate) fn new(transport: T, connection: Connection, config: &Config, leftover: &[u8]) -> Self {
+        let (inbound, shared) = Shared::new(transport, connection, config, leftover);
+        Self { inbound, shared }
+    }
+
+    pub(crate) fn from_parts(inbound: Inbound, shared: Shared<T>) -> Self {
+        Self { inbound, shared }
+    }
+
+    pub(crate) fn into_parts(self) -> (Inbound, Shared<T>) {
+        (self.inbound, self.shared)
+    }
+
+    pub(crate) fn transport(&self) -> &T {
+        &self.shared.transport
+    }
+
+    pub(crate) fn into_transport(self) -> T {
+        self.shared.transport
+    }
+
+    /// The next message, lent until the next call. `None` once the connection is closed.
+    ///
+    /// Pings, pongs and Close are handled inside; [`recv_event`](Self::recv_event) shows them.
+    ///
+    /// # Errors
+    /// The connection has failed. That is said once; then `None`.
+    #[inline]
+    pub async fn recv(&mut self) -> Result<Option<Message<'_>>, Error> {
+        poll_fn(|cx| self.poll_ready_to_receive(cx, Wanted::Messages)).await?;
+        Ok(message(self.inbound.event()))
+    }
+
+    /// The next message together with the writer, to answer it from borrowed data without a copy:
+    ///
+    /// ```
+    /// # use sockeye::{Error, tokio::WebSocket};
+    /// # async fn echo(stream: tokio::net::TcpStream) -> Result<(), Error> {
+    /// let mut ws = WebSocket::accept(stream).await?;
+    /// while let Some((message, writer)) = ws.recv_with_writer().await? {
+    ///     writer.send(message)?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// What is queued leaves when the next call would wait. There is room for a message of any size whenever this
+    /// returns one.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    #[inline]
+    pub async fn recv_with_writer(&mut self) -> Result<Option<(Message<'_>, &mut Writer)>, Error> {
+        poll_fn(|cx| self.poll_ready_to_receive(cx, Wanted::Messages)).await?;
+        let writer = &mut self.shared.writer;
+        Ok(message(self.inbound.event()).map(|message| (message, writer)))
+    }
+
+    /// The next event of any kind. What it calls for was done.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub async fn recv_event(&mut self) -> Result<Option<Event<'_>>, Error> {
+        poll_fn(|cx| self.poll_ready_to_receive(cx, Wanted::Events)).await?;
+        Ok(self.inbound.event())
+    }
+
+    /// The next part of a message of any length, in constant memory; see [`Reader::next_part`](crate::Reader::next_part).
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub async fn recv_part(&mut self) -> Result<Option<Part<'_>>, Error> {
+        poll_fn(|cx| self.poll_ready_to_receive(cx, Wanted::Parts)).await?;
+        Ok(self.inbound.part())
+    }
+
+    #[inline]
+    fn poll_ready_to_receive(&mut self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Result<bool, Error>> {
+        self.shared.poll_receive(&mut self.inbound, cx, wanted)
+    }
+
+    /// Sends a message, and waits until it has reached the kernel. Several go faster with [`feed`](Self::feed).
+    ///
+    /// # Errors
+    /// The connection is closed or has failed, or a streamed message is unfinished.
+    pub async fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), Error> {
+        self.feed(message).await?;
+        self.flush().await
+    }
+
+    /// Queues a message, as soon as the outbox has room.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn feed<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), Error> {
+        self.ready().await?;
+        Ok(self.try_send(message)?)
+    }
+
+    /// Waits until everything queued has reached the kernel.
+    ///
+    /// # Errors
+    /// The connection has failed.
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        poll_fn(|cx| self.poll_flush_all(cx)).await
+    }
+
+    /// Waits until the outbox has room. Accepts nothing.
+    ///
+    /// # Errors
+    /// The connection is closed or has failed.
+    pub async fn ready(&mut self) -> Result<(), Error> {
+        poll_fn(|cx| self.shared.poll_room(cx)).await
+    }
+
+    /// Queues a message now, or gives it back.
+    ///
+    /// # Errors
+    /// See [`Writer::send`].
+    #[inline]
+    pub fn try_send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError<'m>> {
+        self.shared.writer.send(message)
+    }
+
+    /// Queues a message that was prepared for many receivers now.
+    ///
+    /// # Errors
+    /// See [`Writer::send_prepared`].
+    pub fn try_send_prepared(&mut self, message: &Prepared) -> Result<(), SendError<'static>> {
+        self.shared.writer.send_prepared(message)
+    }
+
+    /// Sends a ping of at most 125 bytes. Keepalive pings are sent without this.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), or the payload is too long.
+    pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.ready().await?;
+        self.shared.writer.ping(payload)?;
+        self.flush().await
+    }
+
+    /// Begins a message that is sent in pieces, each as a fragment. `recv` and control frames may go in between.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn start(&mut self, kind: Kind) -> Result<Outgoing<'_, T>, Error> {
+        self.ready().await?;
+        self.shared.writer.start(kind)?;
+        Ok(Outgoing { websocket: self })
+    }
+
+    /// The message that was started and not finished.
+    pub fn resume(&mut self) -> Option<Outgoing<'_, T>> {
+        self.shared.writer.resume()?;
+        Some(Outgoing { websocket: self })
+    }
+
+    /// Closes the connection: sends Close, discards messages until the peer's Close, and waits for the end of the
+    /// stream. To go on receiving meanwhile, use [`start_close`](Self::start_close).
+    ///
+    /// # Errors
+    /// The code or the reason may not be sent, or the connection has failed; if the peer does not close in time,
+    /// [`Timeout::Close`](crate::Timeout::Close). Drop the `WebSocket` then, as after success.
+    pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
+        if !self.shared.writer.is_closed() {
+            self.shared.writer.close(code, reason)?;
+        }
+        while self.recv().await?.is_some() {}
+        Ok(())
+    }
+
+    /// Sends Close, and leaves it to `recv` to deliver what is still on the way, and to complete the closing.
+    ///
+    /// # Errors
+    /// The code or the reason may not be sent, or the connection is closed or has failed.
+    pub async fn start_close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
+        self.shared.writer.close(code, reason)?;
+        self.flush().await
+    }
+
+    /// How the connection ended, once it has.
+    pub fn closure(&self) -> Option<&Closure> {
+        self.shared.closure()
+    }
+
+    /// What the handshake agreed on.
+    pub fn agreed(&self) -> &Agreed {
+        self.shared.agreed()
+    }
+
+    /// The time between the latest answered keepalive ping and its pong.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.shared.round_trip()
+    }
+
+    /// The sending half of the core, to queue whatever it offers. [`flush`](Self::flush) or `recv` sends it.
+    pub fn writer(&mut self) -> &mut Writer {
+        &mut self.shared.writer
+    }
+
+    /// Bytes that were received and not used up. They are lost when the stream is taken out.
+    pub fn unread(&self) -> &[u8] {
+        self.inbound.unread()
+    }
+
+    fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let position = self.shared.position();
+        self.shared.poll_flushed(cx, position)
+    }
+}
+
+/// The message of an event that was asked for as one.
+#[inline]
+pub(crate) fn message(event: Option<Event<'_>>) -> Option<Message<'_>> {
+    match event {
+        Some(Event::Message(message)) => Some(message),
+        _ => None,
+    }
+}
+
+/// A message that is being sent in pieces. Dropping this changes nothing; [`WebSocket::resume`] makes it again.
+pub struct Outgoing<'a, T: Transport> {
+    websocket: &'a mut WebSocket<T>,
+}
+
+impl<T: Transport> Outgoing<'_, T> {
+    /// Sends the next piece, as soon as the outbox has room.
+    ///
+    /// # Errors
+    /// The connection is closed or has failed, or the piece has another type than the message.
+    pub async fn write<'m>(&mut self, piece: impl Into<Message<'m>>) -> Result<(), Error> {
+        self.websocket.ready().await?;
+        match self.websocket.shared.writer.resume() {
+            Some(mut fragments) => Ok(fragments.write(piece)?),
+            None => Err(crate::error::SendErrorKind::Closed.into()),
+        }
+    }
+
+    /// Ends the message, and waits until it has reached the kernel.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn finish(self) -> Result<(), Error> {
+        self.websocket.ready().await?;
+        match self.websocket.shared.writer.resume() {
+            Some(fragments) => fragments.finish()?,
+            None => return Err(crate::error::SendErrorKind::Closed.into()),
+        }
+        self.websocket.flush().await
+    }
+}
+
+/// Owned messages, until the connection is closed.
+impl<T: Transport> Stream for WebSocket<T> {
+    type Item = Result<Message<'static>, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        let is_ready = ready!(this.poll_ready_to_receive(cx, Wanted::Messages));
+        Poll::Ready(match is_ready {
+            Ok(_) => message(this.inbound.event()).map(|message| Ok(message.into_owned())),
+            Err(error) => Some(Err(error)),
+        })
+    }
+}
+
+impl<T: Transport> FusedStream for WebSocket<T> {
+    fn is_terminated(&self) -> bool {
+        self.shared.is_done()
+    }
+}
+
+/// `poll_close` sends Close with code 1000 and flushes it. It does not receive: the peer's messages, and its Close, are
+/// still for the stream to deliver.
+impl<'m, T: Transport> Sink<Message<'m>> for WebSocket<T> {
+    type Error = Error;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.get_mut().shared.poll_room(cx)
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Message<'m>) -> Result<(), Error> {
+        Ok(self.get_mut().try_send(message)?)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.get_mut().poll_flush_all(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let this = self.get_mut();
+        if !this.shared.writer.is_closed() {
+            this.shared.writer.close(CloseCode::NORMAL, "")?;
+        }
+        this.poll_flush_all(cx)
+    }
+}
+
+impl<T: Transport> fmt::Debug for WebSocket<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocket")
+            .field("reader", &self.inbound.reader)
+            .field("writer", &self.shared.writer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Transport> fmt::Debug for Outgoing<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Outgoing").field(&self.websocket).finish()
+    }
+}
