@@ -132,7 +132,8 @@ impl Config {
         self
     }
 
-    /// Above this many waiting bytes a driver stops reading, so that a peer that does not read cannot make us answer.
+    /// With more bytes than this waiting, a driver's `feed` and `send` wait; with more bytes of answers, so does its
+    /// `recv`, so that a peer that does not read cannot make us answer more.
     pub const fn outbox_high_water(mut self, bytes: usize) -> Self {
         self.outbox_high_water = bytes;
         self

@@ -61,7 +61,7 @@ pub struct Connection {
     writer: Writer,
     role: Role,
     agreed: Agreed,
-    high_water: usize,
+    backpressure: Backpressure,
     ended: Ended,
 }
 
@@ -76,10 +76,56 @@ pub(crate) struct Ended {
     pub(crate) by_peer: bool,
 }
 
+/// Stops the reading while answers pile up. Only answers count: if messages that this end sends of its own accord did,
+/// two ends that send large messages at each other would both stop reading, for ever.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Backpressure {
+    high_water: usize,
+    /// Where the answers end, in bytes since the beginning.
+    answers_end: u64,
+    /// The writer was handed out together with a message.
+    lent: bool,
+}
+
+impl Backpressure {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self { high_water: config.outbox_high_water, answers_end: 0, lent: false }
+    }
+
+    /// The writer is being handed out to answer.
+    #[inline]
+    pub(crate) fn lend(&mut self) {
+        self.lent = true;
+    }
+
+    /// The writer is back.
+    #[inline]
+    pub(crate) fn settle(&mut self, writer: &Writer) {
+        if self.lent {
+            self.answers_end = writer.position();
+            self.lent = false;
+        }
+    }
+
+    /// Whether to read more. After Close nothing will be answered any more.
+    #[inline]
+    pub(crate) fn may_read(&self, writer: &Writer) -> bool {
+        let answers_end = if self.lent { writer.position() } else { self.answers_end };
+        writer.is_closed() || answers_end.saturating_sub(writer.written()) <= self.high_water as u64
+    }
+
+    /// Whether a message may be sent without waiting.
+    #[inline]
+    pub(crate) fn has_room(&self, writer: &Writer) -> bool {
+        writer.queued() < self.high_water.max(1)
+    }
+}
+
 /// What the transport should do now, see [`Connection::wants`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wants {
-    /// Read more. `false` also while the outbox is above its high-water mark.
+    /// Read more. `false` also while answers given through [`Connection::next_with_writer`] are waiting beyond
+    /// [`Config::outbox_high_water`]: a peer that does not read them is not given cause for more.
     pub read: bool,
     /// Write what is in the outbox.
     pub write: bool,
@@ -111,7 +157,7 @@ impl Connection {
             writer: Writer::new(role, config),
             role,
             agreed,
-            high_water: config.outbox_high_water,
+            backpressure: Backpressure::new(config),
             ended: Ended::default(),
         }
     }
@@ -135,6 +181,7 @@ impl Connection {
         input: &mut &'i mut [u8],
     ) -> Result<Option<(Event<'a>, &'a mut Writer)>, ProtocolError> {
         let (ready, used) = self.take_step(input, Delivery::Whole)?;
+        self.backpressure.lend();
         #[allow(unsafe_code)]
         // SAFETY: the step was made over these very bytes.
         Ok(ready.map(|ready| (unsafe { self.reader.event_unchecked(ready, used) }, &mut self.writer)))
@@ -157,6 +204,7 @@ impl Connection {
         input: &mut &'i mut [u8],
         delivery: Delivery,
     ) -> Result<(Option<Ready>, &'i mut [u8]), ProtocolError> {
+        self.backpressure.settle(&self.writer);
         let whole = mem::take(input);
         let step = advance(&mut self.reader, &mut self.writer, &mut self.ended, whole, delivery)?;
         let Some((used, rest)) = whole.split_at_mut_checked(step.consumed) else {
@@ -193,7 +241,7 @@ impl Connection {
     /// What the transport should do now. Ask after each read, write and end of stream.
     pub fn wants(&self) -> Wants {
         let mut wants = wants(self.role, &self.reader, &self.writer, self.ended);
-        wants.read &= may_read(&self.writer, self.high_water);
+        wants.read &= self.backpressure.may_read(&self.writer);
         wants
     }
 
@@ -264,12 +312,6 @@ pub(crate) fn advance(
             Err(error)
         }
     }
-}
-
-/// Who does not read what we send is not given cause to make us send more. After Close nothing more will be sent.
-#[inline]
-pub(crate) fn may_read(writer: &Writer, high_water: usize) -> bool {
-    writer.is_closed() || writer.queued() <= high_water
 }
 
 pub(crate) fn wants(role: Role, reader: &Reader, writer: &Writer, ended: Ended) -> Wants {

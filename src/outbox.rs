@@ -42,6 +42,8 @@ pub struct Outbox {
     bytes: Vec<u8>,
     /// How many of `bytes` have left.
     start: usize,
+    /// How many bytes have left since the beginning.
+    written: u64,
     by_reference: Option<Box<ByReference>>,
     /// Where in `bytes` the last pong ends, and how many bytes of pongs may still wait before it.
     pongs_end: usize,
@@ -61,6 +63,7 @@ impl Outbox {
             masking_key,
             bytes: Vec::new(),
             start: 0,
+            written: 0,
             by_reference: None,
             pongs_end: 0,
             pong_bytes: 0,
@@ -74,10 +77,15 @@ impl Outbox {
         self.bytes.len() - self.start + self.by_reference.as_ref().map_or(0, |large| large.len)
     }
 
+    #[inline]
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Drops everything that waits.
     #[cfg(feature = "std")]
     pub(crate) fn clear(&mut self) {
-        *self = Self::new(self.masking_key);
+        *self = Self { written: self.written, ..Self::new(self.masking_key) };
     }
 
     pub(crate) fn is_masking(&self) -> bool {
@@ -275,6 +283,7 @@ impl Buf for Outbox {
             if run + taken == 0 {
                 break;
             }
+            self.written += (run + taken) as u64;
         }
         self.settle();
     }

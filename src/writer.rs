@@ -165,6 +165,18 @@ impl Writer {
         self.outbox.queued()
     }
 
+    /// How many bytes have left since the beginning.
+    #[inline]
+    pub(crate) fn written(&self) -> u64 {
+        self.outbox.written()
+    }
+
+    /// How many bytes will have left when all that waits now has.
+    #[inline]
+    pub(crate) fn position(&self) -> u64 {
+        self.written() + self.queued() as u64
+    }
+
     /// Whether Close was sent, or queued to be.
     #[inline]
     pub fn is_closed(&self) -> bool {

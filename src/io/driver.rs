@@ -12,7 +12,7 @@ use super::error::{Error, Timeout};
 use super::input::Inbound;
 use super::wakers::{Side, Wakers};
 use crate::config::Config;
-use crate::connection::{self, Agreed, Closure, Connection, Ended};
+use crate::connection::{self, Agreed, Backpressure, Closure, Connection, Ended};
 use crate::frame::Role;
 use crate::outbox::Outbox;
 use crate::payload_buf::PayloadBuf;
@@ -73,9 +73,7 @@ pub(crate) struct Shared<T: Transport> {
     closure: Option<Box<Closure>>,
     clock: Option<Box<Clock<T>>>,
     timeouts: Timeouts,
-    high_water: usize,
-    /// How many bytes have left since the beginning.
-    written: u64,
+    pub(crate) backpressure: Backpressure,
     ended: Ended,
     role: Role,
     stage: Stage,
@@ -113,8 +111,7 @@ impl<T: Transport> Shared<T> {
             closure: None,
             clock: None,
             timeouts: Timeouts::new(config),
-            high_water: config.outbox_high_water,
-            written: 0,
+            backpressure: Backpressure::new(config),
             ended: Ended::default(),
             role,
             stage: Stage::Open,
@@ -151,6 +148,7 @@ impl<T: Transport> Shared<T> {
         cx: &mut Context<'_>,
         wanted: Wanted,
     ) -> Poll<Result<bool, Error>> {
+        self.backpressure.settle(&self.writer);
         let combined = self.wakers.register(Side::Receiving, cx.waker());
         let result = self.receive(inbound, &mut context(&combined, cx.waker()), wanted);
         if result.is_ready() {
@@ -176,7 +174,7 @@ impl<T: Transport> Shared<T> {
             if self.poll_end(inbound, cx).is_ready() {
                 continue;
             }
-            let reading = connection::may_read(&self.writer, self.high_water);
+            let reading = self.backpressure.may_read(&self.writer);
             if reading && self.poll_read(inbound, cx).is_ready() {
                 continue;
             }
@@ -346,7 +344,6 @@ impl<T: Transport> Shared<T> {
                 Err(error) => return Poll::Ready(Err(error)),
             };
             self.writer.outbox().advance(count);
-            self.written += count as u64;
             self.unflushed = true;
             if let Some(clock) = &mut self.clock {
                 clock.timers.wrote();
@@ -365,17 +362,17 @@ impl<T: Transport> Shared<T> {
         if self.writer.is_closed() {
             return Poll::Ready(Err(self.sending_failure()));
         }
-        if self.has_room() {
+        if self.backpressure.has_room(&self.writer) {
             return Poll::Ready(Ok(()));
         }
-        self.poll_send(cx, |shared, _| shared.has_room())
+        self.poll_send(cx, |shared, _| shared.backpressure.has_room(&shared.writer))
     }
 
     /// The sending side: until everything up to `position` has reached the kernel.
     #[inline]
     pub(crate) fn poll_flushed(&mut self, cx: &mut Context<'_>, position: u64) -> Poll<Result<(), Error>> {
         self.poll_send(cx, |shared, cx| {
-            shared.written >= position && (!shared.unflushed || shared.transport.poll_flush(cx).is_ready())
+            shared.writer.written() >= position && (!shared.unflushed || shared.transport.poll_flush(cx).is_ready())
         })
     }
 
@@ -415,16 +412,6 @@ impl<T: Transport> Shared<T> {
             return error;
         }
         crate::error::SendErrorKind::Closed.into()
-    }
-
-    /// Where the stream will be when all that waits now has left.
-    pub(crate) fn position(&self) -> u64 {
-        self.written + self.writer.queued() as u64
-    }
-
-    /// Whether the outbox has room for a message now.
-    pub(crate) fn has_room(&self) -> bool {
-        self.writer.queued() < self.high_water.max(1)
     }
 
     /// Resolves at the end of the connection, for those who only send.

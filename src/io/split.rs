@@ -176,7 +176,7 @@ impl<T: Transport> Sender<T> {
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn flush(&self) -> Result<(), Error> {
-        let position = self.both.lock().position();
+        let position = self.both.lock().writer.position();
         poll_fn(|cx| self.both.lock().poll_flushed(cx, position)).await
     }
 

@@ -28,8 +28,9 @@ use crate::writer::{Prepared, Writer};
 /// | [`flush`](Self::flush) | everything that waited has reached the kernel |
 /// | [`send`](Self::send) | the message has reached the kernel: `feed`, then `flush` |
 ///
-/// What was fed, and all automatic replies, leave together when the next `recv` would wait. Where the outbox is above
-/// [`Config::outbox_high_water`], `feed` and `send` wait until the peer has read, and so does `recv`.
+/// What was fed, and all automatic replies, leave together when the next `recv` would wait. While more than
+/// [`Config::outbox_high_water`] waits, `feed` and `send` wait too, and while more than that was queued through
+/// [`recv_with_writer`](Self::recv_with_writer), so does `recv`: a peer that does not read stalls, and nothing fails.
 ///
 /// **Every future may be dropped at any await point**: nothing is lost, torn or sent twice. What was accepted stays
 /// accepted. Dropping the `WebSocket` itself drops the stream, without a Close.
@@ -92,6 +93,7 @@ impl<T: Transport> WebSocket<T> {
     #[inline]
     pub async fn recv_with_writer(&mut self) -> Result<Option<(Message<'_>, &mut Writer)>, Error> {
         poll_fn(|cx| self.poll_ready_to_receive(cx, Wanted::Messages)).await?;
+        self.shared.backpressure.lend();
         let writer = &mut self.shared.writer;
         Ok(message(self.inbound.event()).map(|message| (message, writer)))
     }
@@ -236,6 +238,7 @@ impl<T: Transport> WebSocket<T> {
 
     /// The sending half of the core, to queue whatever it offers. [`flush`](Self::flush) or `recv` sends it.
     pub fn writer(&mut self) -> &mut Writer {
+        self.shared.backpressure.lend();
         &mut self.shared.writer
     }
 
@@ -245,7 +248,7 @@ impl<T: Transport> WebSocket<T> {
     }
 
     fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let position = self.shared.position();
+        let position = self.shared.writer.position();
         self.shared.poll_flushed(cx, position)
     }
 }

@@ -1,0 +1,144 @@
+//! A stream that follows a script, counts what is done to it, and can misbehave.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What the next read does.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    Data(Vec<u8>),
+    Fail(io::ErrorKind),
+    Block,
+    End,
+}
+
+pub(crate) struct Scripted(Log);
+
+/// The other end of a scripted stream: what was done to it, and how it is to behave.
+#[derive(Clone)]
+pub(crate) struct Log(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    script: VecDeque<Act>,
+    repeated: Option<Act>,
+    written: Vec<u8>,
+    calls: usize,
+    reads: usize,
+    writes: usize,
+    fail_call: Option<(usize, io::ErrorKind)>,
+    write_nothing: bool,
+    claim_too_much: bool,
+    shut: bool,
+}
+
+impl Scripted {
+    pub(crate) fn new(script: impl IntoIterator<Item = Act>) -> (Self, Log) {
+        let state = State { script: script.into_iter().collect(), ..State::default() };
+        let log = Log(Arc::new(Mutex::new(state)));
+        (Self(log.clone()), log)
+    }
+}
+
+impl Log {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no panic while it was held")
+    }
+
+    pub(crate) fn writes(&self) -> usize {
+        self.state().writes
+    }
+
+    pub(crate) fn reads(&self) -> usize {
+        self.state().reads
+    }
+
+    pub(crate) fn written(&self) -> Vec<u8> {
+        self.state().written.clone()
+    }
+
+    pub(crate) fn is_shut(&self) -> bool {
+        self.state().shut
+    }
+
+    pub(crate) fn is_drained(&self) -> bool {
+        self.state().script.is_empty()
+    }
+
+    /// The call with this number fails, whether it reads or writes.
+    pub(crate) fn fail_call(&self, number: usize, kind: io::ErrorKind) {
+        self.state().fail_call = Some((number, kind));
+    }
+
+    pub(crate) fn write_nothing(&self) {
+        self.state().write_nothing = true;
+    }
+
+    pub(crate) fn claim_too_much(&self) {
+        self.state().claim_too_much = true;
+    }
+
+    /// The first act of the script is there for every read.
+    pub(crate) fn repeat_for_ever(&self) {
+        let mut state = self.state();
+        state.repeated = state.script.pop_front();
+    }
+}
+
+impl State {
+    fn call(&mut self) -> io::Result<()> {
+        self.calls += 1;
+        match self.fail_call {
+            Some((number, kind)) if number + 1 == self.calls => Err(kind.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl AsyncRead for Scripted {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.0.state();
+        state.reads += 1;
+        state.call()?;
+        match state.repeated.clone().or_else(|| state.script.pop_front()) {
+            Some(Act::Data(mut data)) => {
+                let rest = data.split_off(data.len().min(room.remaining()));
+                room.put_slice(&data);
+                if !rest.is_empty() && state.repeated.is_none() {
+                    state.script.push_front(Act::Data(rest));
+                }
+                Poll::Ready(Ok(()))
+            }
+            Some(Act::Fail(kind)) => Poll::Ready(Err(kind.into())),
+            Some(Act::End) => Poll::Ready(Ok(())),
+            Some(Act::Block) | None => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncWrite for Scripted {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let mut state = self.0.state();
+        state.writes += 1;
+        state.call()?;
+        if state.write_nothing {
+            return Poll::Ready(Ok(0));
+        }
+        state.written.extend_from_slice(data);
+        Poll::Ready(Ok(if state.claim_too_much { data.len() + 1000 } else { data.len() }))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.state().shut = true;
+        Poll::Ready(Ok(()))
+    }
+}
