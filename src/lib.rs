@@ -27,6 +27,8 @@ pub use config::{Config, MaskingKey};
 pub use connection::{Agreed, Closure, Connection, Wants};
 pub use error::{ProtocolError, SendError, SendErrorKind};
 pub use frame::Role;
+#[cfg(feature = "handshake")]
+pub use handshake::{HandshakeError, Origins, Reject, accept_key, client, server};
 pub use message::{Event, Kind, Message, Part, Payload, Reply, Text};
 pub use outbox::Outbox;
 pub use payload_buf::PayloadBuf;
