@@ -30,6 +30,8 @@ pub use config::{Config, MaskingKey};
 pub use connection::{Agreed, Closure, Connection, Wants};
 pub use error::{ProtocolError, SendError, SendErrorKind};
 pub use frame::Role;
+#[cfg(feature = "handshake")]
+pub use handshake::{HandshakeError, Origins, Reject, accept_key, client, server};
 #[cfg(feature = "futures")]
 pub use io::futures;
 #[cfg(feature = "tokio")]

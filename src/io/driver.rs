@@ -165,13 +165,17 @@ impl<T: Transport> Shared<T> {
             if self.stage == Stage::Done {
                 return Poll::Ready(self.take_failure().map_or(Ok(false), Err));
             }
+            // The input is used up: what was queued meanwhile leaves together, before the wait for more.
+            let _ = self.poll_write(cx);
             if self.stage == Stage::Stalled {
                 self.finish(inbound);
                 continue;
             }
-            // The input is used up: what was queued meanwhile leaves together, before the wait for more.
-            let _ = self.poll_write(cx);
             if self.poll_end(inbound, cx).is_ready() {
+                continue;
+            }
+            // A peer that goes on sending must not keep us from seeing that its time to close is over.
+            if self.writer.is_closed() && self.poll_clock(inbound, cx, true).is_ready() {
                 continue;
             }
             let reading = self.backpressure.may_read(&self.writer);
@@ -329,10 +333,23 @@ impl<T: Transport> Shared<T> {
                 Poll::Ready(())
             }
             Poll::Pending => {
-                self.clock().timers.write_blocked(T::now());
+                let now = T::now();
+                let timers = &mut self.clock().timers;
+                timers.write_blocked(now);
+                if timers.write_stalled(now) {
+                    self.stall();
+                }
                 Poll::Pending
             }
         }
+    }
+
+    /// The peer takes nothing any more; the receiver finishes.
+    fn stall(&mut self) {
+        self.stage = Stage::Stalled;
+        self.fail(Timeout::Write.into());
+        self.writer.abort();
+        self.wakers.wake_others();
     }
 
     fn try_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -383,14 +400,14 @@ impl<T: Transport> Shared<T> {
     ) -> Poll<Result<(), Error>> {
         let combined = self.wakers.register(Side::Sending, cx.waker());
         let cx = &mut context(&combined, cx.waker());
-        let result = if self.poll_write(cx).is_ready() || is_enough(self, cx) {
-            Poll::Ready(if self.is_broken() { Err(self.sending_failure()) } else { Ok(()) })
-        } else if self.clock().poll(cx, false).is_ready() {
-            self.stage = Stage::Stalled;
-            self.fail(Timeout::Write.into());
-            self.writer.abort();
-            self.wakers.wake_others();
+        let is_over = self.poll_write(cx).is_ready() || is_enough(self, cx);
+        if !is_over && self.clock().poll(cx, false).is_ready() {
+            self.stall();
+        }
+        let result = if self.is_broken() {
             Poll::Ready(Err(self.sending_failure()))
+        } else if is_over {
+            Poll::Ready(Ok(()))
         } else {
             Poll::Pending
         };

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::close::CloseCode;
 use crate::error::{ProtocolError, SendError, SendErrorKind};
-#[cfg(any())]
+#[cfg(feature = "handshake")]
 use crate::handshake::{HandshakeError, Reject};
 use crate::timers::Expired;
 
@@ -22,11 +22,11 @@ pub enum Error {
     #[error(transparent)]
     Send(#[from] SendErrorKind),
     /// This client's opening handshake failed.
-    #[cfg(any())]
+    #[cfg(feature = "handshake")]
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
     /// This server refused the opening handshake. The client was told why.
-    #[cfg(any())]
+    #[cfg(feature = "handshake")]
     #[error(transparent)]
     Rejected(#[from] Reject),
     /// The peer let a deadline pass.
@@ -82,7 +82,7 @@ impl Error {
     }
 
     /// The HTTP status of a refused handshake.
-    #[cfg(any())]
+    #[cfg(feature = "handshake")]
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Handshake(error) => error.status(),

@@ -8,6 +8,7 @@
 //!  driver.rs                 the life cycle, against `poll`
 //!        │
 //!  wakers.rs, clock.rs       who is woken, and when
+//!  opening.rs                the opening handshake, before all that
 //!
 //!  blocking.rs               the same verbs and life cycle over `Read + Write`
 //! ```
@@ -20,6 +21,8 @@ mod error;
 #[cfg(feature = "futures")]
 pub mod futures;
 mod input;
+#[cfg(any(feature = "tokio", feature = "futures"))]
+mod opening;
 #[cfg(any(feature = "tokio", feature = "futures"))]
 mod split;
 #[cfg(feature = "tokio")]

@@ -1,0 +1,160 @@
+//! The opening handshake over an asynchronous transport, under its deadline.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll, ready};
+use std::vec::Vec;
+
+use bytes::Buf;
+
+use super::clock::Clock;
+use super::driver::Transport;
+use super::error::{Error, Timeout};
+use super::websocket::WebSocket;
+use crate::config::Config;
+use crate::handshake::{HandshakeError, Reject, client, nonce, server};
+use crate::outbox::Outbox;
+use crate::pool;
+use crate::timers::Timers;
+
+/// Reads a request, and answers it as `answer` decides.
+pub(crate) async fn accept<T: Transport>(
+    transport: T,
+    config: &Config,
+    answer: impl FnOnce(server::Request) -> Result<server::Accept, Reject>,
+) -> Result<WebSocket<T>, Error> {
+    let mut opening = Opening::new(transport, config);
+    let mut handshake = server::Handshake::new(config);
+    let received = opening.receive(|input| handshake.receive(input).transpose()).await?;
+    let Some((request, leftover)) = received else {
+        return Err(Error::UnexpectedEof);
+    };
+    let mut connection = match request.and_then(answer).and_then(|accept| accept.connect(config)) {
+        Ok(connection) => connection,
+        Err(reject) => {
+            opening.refuse(&reject).await?;
+            return Err(reject.into());
+        }
+    };
+    opening.send(connection.writer().outbox()).await?;
+    Ok(WebSocket::new(opening.transport, connection, config, &leftover))
+}
+
+/// Sends the request, and reads the response.
+pub(crate) async fn client<T: Transport>(
+    transport: T,
+    config: &Config,
+    request: client::Request,
+) -> Result<(WebSocket<T>, client::Response), Error> {
+    let mut opening = Opening::new(transport, config);
+    let mut head = Vec::new();
+    let mut pending = request.write(nonce(), config, &mut head)?;
+    opening.send(&mut outbox(&head)).await?;
+    let received = opening.receive(|input| pending.receive(input).transpose()).await;
+    let (response, leftover) = match received {
+        Ok(Some((response, leftover))) => (response?, leftover),
+        Ok(None) => return Err(pending.eof().into()),
+        // A refusal whose body did not come to its end is a refusal.
+        Err(error) => {
+            return Err(match pending.eof() {
+                HandshakeError::Refused(refusal) => HandshakeError::Refused(refusal).into(),
+                _ => error,
+            });
+        }
+    };
+    let connection = response.connect(config);
+    Ok((WebSocket::new(opening.transport, connection, config, &leftover), response))
+}
+
+/// Who sends more than this behind a request that was refused does not deserve to read why.
+const MAX_DRAINED: usize = 1 << 20;
+
+struct Opening<T: Transport> {
+    transport: T,
+    clock: Clock<T>,
+}
+
+impl<T: Transport> Opening<T> {
+    fn new(transport: T, config: &Config) -> Self {
+        Self { transport, clock: Clock::new(Timers::new(config, T::now())) }
+    }
+
+    /// Reads until `take` has got what it wants; also returns what it has left. `None` at the end of the stream.
+    async fn receive<R>(
+        &mut self,
+        mut take: impl FnMut(&mut &[u8]) -> Option<R>,
+    ) -> Result<Option<(R, Vec<u8>)>, Error> {
+        poll_fn(|cx| {
+            loop {
+                // No buffer is kept while nothing comes: a slow peer costs what it has sent.
+                let mut buffer = pool::take_filled();
+                let read = self.poll_read(cx, &mut buffer);
+                let taken = read.map_ok(|count| {
+                    let mut input = buffer.get(..count).unwrap_or_default();
+                    let taken = take(&mut input);
+                    (count, taken.map(|taken| (taken, input.to_vec())))
+                });
+                pool::give_filled(buffer);
+                match ready!(taken)? {
+                    (0, _) => return Poll::Ready(Ok(None)),
+                    (_, Some(taken)) => return Poll::Ready(Ok(Some(taken))),
+                    (_, None) => {}
+                }
+            }
+        })
+        .await
+    }
+
+    async fn send(&mut self, outbox: &mut Outbox) -> Result<(), Error> {
+        poll_fn(|cx| {
+            while outbox.has_remaining() {
+                match self.transport.poll_write(cx, outbox) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into())),
+                    Poll::Ready(Ok(count)) => outbox.advance(count),
+                    Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                    Poll::Pending => return self.poll_deadline(cx),
+                }
+            }
+            self.transport.poll_flush(cx).map_err(Error::from)
+        })
+        .await
+    }
+
+    /// Sends the refusal, and drains what the client still sends: unread data would turn the refusal into a reset.
+    async fn refuse(&mut self, reject: &Reject) -> Result<(), Error> {
+        let mut head = Vec::new();
+        reject.write(&mut head);
+        self.send(&mut outbox(&head)).await?;
+        poll_fn(|cx| self.transport.poll_shutdown(cx)).await?;
+        let mut drained = 0;
+        let drain = |input: &mut &[u8]| {
+            drained += std::mem::take(input).len();
+            (drained > MAX_DRAINED).then_some(())
+        };
+        // However that ends, the client was told.
+        let _ = self.receive(drain).await;
+        Ok(())
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, Error>> {
+        loop {
+            match self.transport.poll_read(cx, buffer) {
+                Poll::Ready(Ok(count)) => return Poll::Ready(Ok(count.min(buffer.len()))),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Pending => return self.poll_deadline(cx),
+            }
+        }
+    }
+
+    fn poll_deadline<R>(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, Error>> {
+        self.clock.poll(cx, true).map(|_| Err(Timeout::Handshake.into()))
+    }
+}
+
+fn outbox(bytes: &[u8]) -> Outbox {
+    let mut outbox = Outbox::new(None);
+    outbox.push_bytes(bytes);
+    outbox
+}
