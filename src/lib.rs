@@ -1,5 +1,6 @@
 //! WebSockets (RFC 6455).
 #![no_std]
+#![warn(unreachable_pub)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;

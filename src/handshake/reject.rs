@@ -194,6 +194,13 @@ impl Reject {
         }
     }
 
+    /// The response as HTTP/1.1.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut response = Vec::new();
+        self.write(&mut response);
+        response
+    }
+
     /// All headers of the response.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, Cow<'_, [u8]>)> {
         let own = self.0.headers.iter().map(|(name, value)| (name, Cow::Borrowed(value)));

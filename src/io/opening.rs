@@ -123,9 +123,7 @@ impl<T: Transport> Opening<T> {
 
     /// Sends the refusal, and drains what the client still sends: unread data would turn the refusal into a reset.
     async fn refuse(&mut self, reject: &Reject) -> Result<(), Error> {
-        let mut head = Vec::new();
-        reject.write(&mut head);
-        self.send(&mut outbox(&head)).await?;
+        self.send(&mut outbox(&reject.to_vec())).await?;
         poll_fn(|cx| self.transport.poll_shutdown(cx)).await?;
         let mut drained = 0;
         let drain = |input: &mut &[u8]| {
