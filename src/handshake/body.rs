@@ -44,26 +44,20 @@ impl Body {
     /// Takes the bytes of a body, and tells whether it is complete, or as much of it as is kept.
     pub(crate) fn receive(&mut self, mut input: &[u8]) -> bool {
         while !self.is_complete() {
-            let Some(&next) = input.first() else { return false };
-            match &mut self.framing {
-                Framing::UntilEnd => self.keep(&mut input, u64::MAX),
-                Framing::Length(left) => {
-                    let left = *left;
-                    self.framing = Framing::Length(left - self.keep(&mut input, left));
-                    continue;
+            let Some((&next, rest)) = input.split_first() else { return false };
+            self.framing = match &self.framing {
+                Framing::UntilEnd => {
+                    self.keep(&mut input, u64::MAX);
+                    Framing::UntilEnd
                 }
-                Framing::Chunked(Chunk::Data { left }) => {
-                    let left = *left - {
-                        let left = *left;
-                        self.keep(&mut input, left)
-                    };
-                    self.framing = Framing::Chunked(if left > 0 { Chunk::Data { left } } else { Chunk::DataEnd });
-                    continue;
-                }
+                &Framing::Length(left) => Framing::Length(left - self.keep(&mut input, left)),
+                &Framing::Chunked(Chunk::Data { left }) => match left - self.keep(&mut input, left) {
+                    0 => Framing::Chunked(Chunk::DataEnd),
+                    left => Framing::Chunked(Chunk::Data { left }),
+                },
                 Framing::Chunked(chunk) => {
-                    input = input.get(1..).unwrap_or_default();
-                    self.framing = chunk.line(next);
-                    continue;
+                    input = rest;
+                    chunk.line(next)
                 }
             };
         }

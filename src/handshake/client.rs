@@ -34,7 +34,7 @@ use crate::frame::Role;
 /// A handshake to send.
 ///
 /// A header or subprotocol that cannot be sent is an error at the end, of [`write`](Self::write) or of `into_http`.
-/// `Debug` shows neither the query nor the values of headers, for they may be secret.
+/// `Debug` shows neither the query, nor subprotocols, nor the values of headers, for they may be secret.
 #[derive(Clone)]
 #[must_use = "nothing is sent before `write`"]
 pub struct Request {
@@ -163,7 +163,7 @@ impl fmt::Debug for Request {
         let path = self.url.resource.split('?').next().unwrap_or_default();
         let mut request = f.debug_struct("Request");
         request.field("host", &self.url.host).field("port", &self.url.port).field("path", &path);
-        request.field("subprotocols", &self.subprotocols).field("headers", &self.headers).finish()
+        request.field("headers", &self.headers).finish_non_exhaustive()
     }
 }
 

@@ -186,8 +186,8 @@ pub enum InvalidArgument {
     /// A URL that names no WebSocket server (RFC 6455 §3).
     #[error(transparent)]
     Url(#[from] UrlError),
-    /// A header name that is not a token (RFC 9110 §5.1).
-    #[error("{0:?} is not a header name; use letters, digits and hyphens")]
+    /// A header name that is not a token (RFC 9110 §5.1); kept is its valid start.
+    #[error("the header name that begins with {0:?} is none; use letters, digits and hyphens")]
     HeaderName(Box<str>),
     /// A header value with CR, LF, NUL or another control character, which could smuggle further headers in.
     #[error("the value for the header `{0}` contains a control character; remove it or encode it")]

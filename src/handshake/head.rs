@@ -101,7 +101,7 @@ impl HeadBuffer {
             return Err(HeadError::TooLarge { limit: self.limits.size });
         }
         match byte {
-            b'\n' if place.after_cr => return Ok(self.end_line()),
+            b'\n' if place.after_cr => return self.end_line(),
             _ if place.after_cr => return Err(HeadError::BareCarriageReturn),
             b'\r' => place.after_cr = true,
             b'\n' => return Err(HeadError::BareLineFeed),
@@ -145,15 +145,20 @@ impl HeadBuffer {
         Ok(())
     }
 
-    fn end_line(&mut self) -> bool {
+    fn end_line(&mut self) -> Result<bool, HeadError> {
         let place = &mut self.place;
         let is_empty = place.column == 0;
-        // RFC 9112 §2.2: a server ignores empty lines before the request line. They count towards the head's size.
-        let is_ignored = is_empty && !place.in_headers && self.kind == HeadKind::Request;
         place.after_cr = false;
         place.column = 0;
-        place.in_headers |= !is_ignored;
-        is_empty && !is_ignored
+        if place.in_headers {
+            return Ok(is_empty);
+        }
+        // RFC 9112 §2.2: a server ignores empty lines before the request line. They count towards the head's size.
+        if is_empty && self.kind == HeadKind::Response {
+            return Err(HeadError::StartLine);
+        }
+        place.in_headers = !is_empty;
+        Ok(false)
     }
 
     /// Parses the complete head, and makes ready for another.

@@ -76,7 +76,9 @@ impl Headers {
     /// Adds a line of the caller's: one that would change the meaning of the others must not get through.
     pub(crate) fn push_checked(&mut self, name: &str, value: &[u8], reserved: &[&str]) -> Result<(), InvalidArgument> {
         if !is_token(name) {
-            return Err(InvalidArgument::HeaderName(name.into()));
+            // Whoever passes a whole line as the name does not want to see its value in a log.
+            let start = name.split(|char: char| !char.is_ascii_alphanumeric() && char != '-').next();
+            return Err(InvalidArgument::HeaderName(start.unwrap_or_default().into()));
         }
         if reserved.iter().any(|other| other.eq_ignore_ascii_case(name)) {
             return Err(InvalidArgument::ReservedHeader(name.into()));

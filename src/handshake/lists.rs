@@ -206,19 +206,26 @@ impl<'a> Cursor<'a> {
 
     fn token(&mut self) -> Option<&'a str> {
         let end = self.0.bytes().position(|byte| !is_token_byte(byte)).unwrap_or(self.0.len());
+        #[cfg(test)]
+        tests::look_at(end + 1);
         let (token, rest) = self.0.split_at_checked(end)?;
         self.0 = rest;
         (!token.is_empty()).then_some(token)
     }
 
     fn eat(&mut self, byte: u8) -> bool {
+        #[cfg(test)]
+        tests::look_at(1);
         let rest = self.0.strip_prefix(byte as char);
         self.0 = rest.unwrap_or(self.0);
         rest.is_some()
     }
 
     fn skip_space(&mut self) {
-        self.0 = self.0.trim_start_matches([' ', '\t']);
+        let rest = self.0.trim_start_matches([' ', '\t']);
+        #[cfg(test)]
+        tests::look_at(self.0.len() - rest.len() + 1);
+        self.0 = rest;
     }
 }
 
@@ -228,4 +235,34 @@ fn trim(element: &str) -> &str {
 
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use super::*;
+
+    /// How many bytes were looked at, by the one test here.
+    static LOOKED_AT: AtomicUsize = AtomicUsize::new(0);
+
+    pub(super) fn look_at(bytes: usize) {
+        LOOKED_AT.fetch_add(bytes, Relaxed);
+    }
+
+    /// C1: the work on a list is a fixed number of looks at each byte, to check it and to read it.
+    #[test]
+    fn c1_lists_are_read_in_linear_steps() {
+        for piece in [",", "a,", " , ", "a;b;", "a ; b = c ,", "a;b=\"\\c\",", "a;b=\"", "\\c", "a \t \t", "a;b   "] {
+            for head in ["", "x;y=\"", "x;y"] {
+                for count in [1_000, 2_000] {
+                    let list = String::from(head) + &piece.repeat(count);
+                    LOOKED_AT.store(0, Relaxed);
+                    let _ = is_extension_list(&list);
+                    Extensions::new(&list).for_each(|extension| extension.params().for_each(drop));
+                    assert!(LOOKED_AT.load(Relaxed) <= 24 * list.len() + 24, "{piece} behind {head}");
+                }
+            }
+        }
+    }
 }

@@ -155,17 +155,19 @@ impl Reject {
     /// [`reason`](Self::reason), so that nothing unintended is sent.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        match self.0.headers.push_checked(name, value.as_ref(), RESERVED) {
-            Ok(()) => self,
-            Err(error) => error.into(),
+        if let Err(error) = self.0.headers.push_checked(name, value.as_ref(), RESERVED) {
+            let is_http1 = self.0.is_http1;
+            self = error.into();
+            self.0.is_http1 = is_http1;
         }
+        self
     }
 
     /// The body, instead of the one that states the reason; plain text in UTF-8, unless a `Content-Type` header says
     /// otherwise.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        if self.0.reason == RejectReason::Refused {
+        if !matches!(self.0.reason, RejectReason::InvalidArgument(_)) {
             self.0.body = body.into();
         }
         self

@@ -62,6 +62,9 @@ impl Handshake {
     /// Takes bytes up to the end of the request and leaves the rest, which are frames, in `input`. `None` means that
     /// the request goes on: read more. After the request nothing more is taken.
     ///
+    /// A caller whose buffer is `&mut [u8]` passes a shared view of it, and finds its frames in as many bytes at the
+    /// buffer's end as are left in `input`.
+    ///
     /// The request is checked as HTTP/1.1 (RFC 9112) here, and as a WebSocket handshake by
     /// [`accept`](Request::accept), so that an application can answer other requests itself.
     ///
@@ -359,15 +362,19 @@ impl Accept {
         Ok(connection)
     }
 
-    /// Appends the 101 to `out`, for those who put a [`Connection`] together themselves.
+    /// Appends the 101 to `out`, for those who put a [`Connection`] together themselves. An extended CONNECT is answered
+    /// by the stack that it came from, so nothing is appended for it.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
     pub fn write(self, out: &mut Vec<u8>) -> Result<Agreed, Reject> {
+        let is_upgrade = self.key.is_some();
         let (headers, agreed) = self.into_response()?;
-        out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
-        headers.write(out);
-        out.extend_from_slice(b"\r\n");
+        if is_upgrade {
+            out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+            headers.write(out);
+            out.extend_from_slice(b"\r\n");
+        }
         Ok(agreed)
     }
 
@@ -392,9 +399,7 @@ impl Accept {
 
 impl fmt::Debug for Accept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut accept = f.debug_struct("Accept");
-        accept.field("subprotocols", &self.subprotocols()).field("extensions", &self.extensions());
-        accept.field("agreed", &self.agreed).field("headers", &self.headers).finish()
+        f.debug_struct("Accept").field("agreed", &self.agreed).field("headers", &self.headers).finish_non_exhaustive()
     }
 }
 
@@ -413,7 +418,7 @@ impl<'a> RequestLine<'a> {
         else {
             return Err(HeadError::StartLine.into());
         };
-        if !is_token(method) || target.is_empty() || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if !is_token(method) || target.is_empty() {
             return Err(HeadError::StartLine.into());
         }
         match version.strip_prefix("HTTP/").map(str::as_bytes) {
@@ -426,7 +431,7 @@ impl<'a> RequestLine<'a> {
 
 /// The authority of a target, if it has one, and its path and query (RFC 6455 §4.2.1, RFC 9112 §3.2).
 fn split_target(target: &str) -> Option<(Option<&str>, Box<str>)> {
-    if target.contains('#') {
+    if target.contains('#') || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;
     }
     if target.starts_with('/') {
