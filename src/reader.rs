@@ -647,11 +647,15 @@ impl Reader {
             return Ok((self.finish_frame(frame)?, end));
         }
         message.handling = Handling::Parts;
-        if !self.buffer.is_empty() {
+        if self.buffer.capacity() > 0 {
             // The message began with `next`. What is complete of it comes first.
             self.buffer.truncate(self.buffer.len() - message.utf8.carried());
-            self.lent = true;
-            return Ok((Some(Ready { what: What::Piece { kind, last: false }, place: Place::Buffer }), at));
+            if !self.buffer.is_empty() {
+                self.lent = true;
+                return Ok((Some(Ready { what: What::Piece { kind, last: false }, place: Place::Buffer }), at));
+            }
+            pool::give(mem::take(&mut self.buffer));
+            self.initialized = 0;
         }
         let here = input.get_mut(at..end).unwrap_or_default();
         let (place, used) = match kind {
