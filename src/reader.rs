@@ -537,6 +537,8 @@ impl Reader {
             Opcode::Close => {
                 let payload = self.lendable(place, input).unwrap_or_default();
                 let close = CloseFrame::parse(payload)?.map(|close| Box::new(close.into_owned()));
+                // Nothing can end an unfinished message any more.
+                self.message = None;
                 self.discard();
                 self.phase = Phase::Closed(close);
                 return Ok(Some(Ready { what: What::Close, place: Place::Control }));
