@@ -565,6 +565,8 @@ impl Reader {
                 }
                 self.message = None;
                 self.progress = Progress::START;
+                // Room that was made, and not used, goes back with the message.
+                self.lent = self.buffer.capacity() > 0;
                 return Ok(Some(Ready { what: What::Message(kind), place: Place::Input { start: at, end } }));
             }
             Handling::Assembled => self.assemble(frame, here)?,
@@ -576,6 +578,9 @@ impl Reader {
 
     /// Appends payload to the buffer.
     fn assemble(&mut self, frame: Frame, payload: &mut [u8]) -> Result<(), ProtocolError> {
+        if payload.is_empty() {
+            return Ok(());
+        }
         self.grow(payload.len(), frame);
         let mut key = frame.key;
         // Each block is unmasked, validated and moved while it is in the first-level cache.
