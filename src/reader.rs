@@ -467,7 +467,7 @@ impl Reader {
             (None, _) => {}
         }
         if !header.opcode.is_control() {
-            self.announce(header.len)?;
+            self.announce(header.len, delivery)?;
         }
         let frame = Frame {
             remaining: header.len,
@@ -481,11 +481,11 @@ impl Reader {
 
     /// §10.4: limits on the message, whatever frames it is cut into.
     #[inline]
-    fn announce(&mut self, len: u64) -> Result<(), ProtocolError> {
+    fn announce(&mut self, len: u64, delivery: Delivery) -> Result<(), ProtocolError> {
         let Some(message) = &mut self.message else { return Ok(()) };
-        let limit = match message.handling {
-            Handling::Assembled => self.max_message_size as u64,
-            Handling::Parts | Handling::Discarded => self.max_streamed_size,
+        let limit = match (message.handling, delivery) {
+            (Handling::Assembled, Delivery::Whole) => self.max_message_size as u64,
+            _ => self.max_streamed_size,
         };
         message.announced = message.announced.saturating_add(len);
         if message.announced > limit {
