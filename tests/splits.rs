@@ -8,7 +8,7 @@ mod naive;
 
 use naive::{BINARY, CLOSE, CONTINUATION, DEFAULT_LIMITS, FIN, PING, PONG, TEXT, frame, header, header_with};
 
-type Outcome = (Vec<Event<'static>>, Option<ProtocolError>);
+type Outcome = naive::Outcome;
 
 /// A way to give a reader its next bytes and collect what comes of them.
 type Way = fn(&mut Reader, &mut [u8], &mut Collected) -> Result<(), ProtocolError>;
@@ -289,7 +289,8 @@ fn closing_and_what_comes_behind_it() {
 #[test]
 fn broken_frames_behind_good_ones() {
     for (role, key) in [(Role::Client, None), (Role::Server, Some([1, 2, 3, 4]))] {
-        let good = [frame(FIN | TEXT, key, b"good"), frame(BINARY, key, b"half"), frame(FIN | PING, key, b"p")].concat();
+        let good =
+            [frame(FIN | TEXT, key, b"good"), frame(BINARY, key, b"half"), frame(FIN | PING, key, b"p")].concat();
         let other = if key.is_some() { None } else { Some([9, 9, 9, 9]) };
         for (name, bad) in [
             ("RSV1", frame(FIN | 0x40 | CONTINUATION, key, b"x")),

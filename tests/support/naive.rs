@@ -40,8 +40,11 @@ pub struct Frame {
     pub payload: Vec<u8>,
 }
 
-/// What `role` makes of everything it receives: the events, then the error that ended them, if one did.
-pub fn decode(role: Role, limits: Limits, mut stream: &[u8]) -> (Vec<Event<'static>>, Option<ProtocolError>) {
+/// The events, then the error that ended them, if one did.
+pub type Outcome = (Vec<Event<'static>>, Option<ProtocolError>);
+
+/// What `role` makes of everything it receives.
+pub fn decode(role: Role, limits: Limits, mut stream: &[u8]) -> Outcome {
     let mut events = Vec::new();
     let mut message = None;
     loop {
