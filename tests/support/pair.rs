@@ -65,10 +65,14 @@ impl End {
         self.receive(&header)
     }
 
-    /// Takes everything that waits to leave.
+    /// Takes everything that waits to leave, and what that makes room for.
     pub fn drain(&mut self) -> Vec<u8> {
         let outbox = self.connection.writer().outbox();
-        outbox.copy_to_bytes(outbox.remaining()).into()
+        let mut bytes = Vec::new();
+        while outbox.has_remaining() {
+            bytes.extend(outbox.copy_to_bytes(outbox.remaining()));
+        }
+        bytes
     }
 
     /// Just these frames wait to leave, masked if and only if this end is a client.
