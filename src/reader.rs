@@ -521,7 +521,8 @@ impl Reader {
         let place = if done && self.control.is_none() {
             Place::Input { start: at, end }
         } else {
-            let control = self.control.get_or_insert_with(|| Box::new(Control { len: 0, bytes: [0; _] }));
+            let control =
+                self.control.get_or_insert_with(|| Box::new(Control { len: 0, bytes: [0; MAX_CONTROL_PAYLOAD] }));
             let filled = control.len as usize;
             if let Some(room) = control.bytes.get_mut(filled..filled + here.len()) {
                 room.copy_from_slice(here);
