@@ -166,7 +166,7 @@ struct Accepted {
 }
 
 fn bytes(count: usize) -> Vec<u8> {
-    (0..count).map(|i| (i * 31 >> 3) as u8).collect()
+    (0..count).map(|i| (i * 31 / 8) as u8).collect()
 }
 
 fn piece(kind: Kind, count: usize) -> Message<'static> {

@@ -306,7 +306,10 @@ fn broken_frames_behind_good_ones() {
             ("length overflow", header_with(FIN | CONTINUATION, key, 1 << 63, 8)),
             ("too big", header(FIN | CONTINUATION, key, (1 << 20) - 3)),
             ("several at once", frame(FIN | 0x40 | TEXT, other, b"x")),
-            ("unexpected continuation", [frame(FIN | 0, key, b"x"), frame(FIN | 0, key, b"y")].concat()),
+            (
+                "unexpected continuation",
+                [frame(FIN | CONTINUATION, key, b"x"), frame(FIN | CONTINUATION, key, b"y")].concat(),
+            ),
         ] {
             let stream = [&good[..], &bad, &frame(FIN | TEXT, key, b"never seen")].concat();
             assert!(naive::decode(role, DEFAULT_LIMITS, &stream).1.is_some(), "{name}");
