@@ -151,6 +151,12 @@ impl Outbox {
         self.pongs_end = self.bytes.len();
     }
 
+    /// Queues Close, behind the pong that waits for room: nothing follows a Close (RFC 6455 §5.5.1).
+    pub(crate) fn push_close(&mut self, payload: &[u8]) {
+        self.push_latest_pong();
+        self.push_frame(true, Opcode::Close, payload);
+    }
+
     fn push_latest_pong(&mut self) {
         if let Some(pong) = self.latest_pong.take() {
             self.push_frame(true, pong.opcode, pong.payload());

@@ -1,6 +1,6 @@
 //! Reading a large payload straight into the buffer of its message.
 
-use core::fmt;
+use core::{fmt, ptr};
 
 use bytes::{BufMut, buf::UninitSlice};
 
@@ -41,7 +41,7 @@ impl<'a> PayloadBuf<'a> {
         }
         // SAFETY: the first `already` bytes were initialized by an earlier call, and the buffer was neither grown nor
         // given away since, which both reset `initialized`; the rest was initialized just now.
-        unsafe { &mut *(core::ptr::from_mut(spare) as *mut [u8]) }
+        unsafe { &mut *(ptr::from_mut(spare) as *mut [u8]) }
     }
 
     /// Counts bytes that were read into [`spare`](Self::spare), as many as it had at most.

@@ -467,7 +467,7 @@ impl Reader {
             (None, _) => {}
         }
         if !header.opcode.is_control() {
-            self.announce(header.len)?;
+            self.announce(header.len, delivery)?;
         }
         let frame = Frame {
             remaining: header.len,
@@ -481,11 +481,11 @@ impl Reader {
 
     /// §10.4: limits on the message, whatever frames it is cut into.
     #[inline]
-    fn announce(&mut self, len: u64) -> Result<(), ProtocolError> {
+    fn announce(&mut self, len: u64, delivery: Delivery) -> Result<(), ProtocolError> {
         let Some(message) = &mut self.message else { return Ok(()) };
-        let limit = match message.handling {
-            Handling::Assembled => self.max_message_size as u64,
-            Handling::Parts | Handling::Discarded => self.max_streamed_size,
+        let limit = match (message.handling, delivery) {
+            (Handling::Assembled, Delivery::Whole) => self.max_message_size as u64,
+            _ => self.max_streamed_size,
         };
         message.announced = message.announced.saturating_add(len);
         if message.announced > limit {
@@ -521,7 +521,8 @@ impl Reader {
         let place = if done && self.control.is_none() {
             Place::Input { start: at, end }
         } else {
-            let control = self.control.get_or_insert_with(|| Box::new(Control { len: 0, bytes: [0; _] }));
+            let control =
+                self.control.get_or_insert_with(|| Box::new(Control { len: 0, bytes: [0; MAX_CONTROL_PAYLOAD] }));
             let filled = control.len as usize;
             if let Some(room) = control.bytes.get_mut(filled..filled + here.len()) {
                 room.copy_from_slice(here);
@@ -537,6 +538,8 @@ impl Reader {
             Opcode::Close => {
                 let payload = self.lendable(place, input).unwrap_or_default();
                 let close = CloseFrame::parse(payload)?.map(|close| Box::new(close.into_owned()));
+                // Nothing can end an unfinished message any more.
+                self.message = None;
                 self.discard();
                 self.phase = Phase::Closed(close);
                 return Ok(Some(Ready { what: What::Close, place: Place::Control }));
@@ -563,6 +566,8 @@ impl Reader {
                 }
                 self.message = None;
                 self.progress = Progress::START;
+                // Room that was made, and not used, goes back with the message.
+                self.lent = self.buffer.capacity() > 0;
                 return Ok(Some(Ready { what: What::Message(kind), place: Place::Input { start: at, end } }));
             }
             Handling::Assembled => self.assemble(frame, here)?,
@@ -574,6 +579,9 @@ impl Reader {
 
     /// Appends payload to the buffer.
     fn assemble(&mut self, frame: Frame, payload: &mut [u8]) -> Result<(), ProtocolError> {
+        if payload.is_empty() {
+            return Ok(());
+        }
         self.grow(payload.len(), frame);
         let mut key = frame.key;
         // Each block is unmasked, validated and moved while it is in the first-level cache.
@@ -647,11 +655,15 @@ impl Reader {
             return Ok((self.finish_frame(frame)?, end));
         }
         message.handling = Handling::Parts;
-        if !self.buffer.is_empty() {
+        if self.buffer.capacity() > 0 {
             // The message began with `next`. What is complete of it comes first.
             self.buffer.truncate(self.buffer.len() - message.utf8.carried());
-            self.lent = true;
-            return Ok((Some(Ready { what: What::Piece { kind, last: false }, place: Place::Buffer }), at));
+            if !self.buffer.is_empty() {
+                self.lent = true;
+                return Ok((Some(Ready { what: What::Piece { kind, last: false }, place: Place::Buffer }), at));
+            }
+            pool::give(mem::take(&mut self.buffer));
+            self.initialized = 0;
         }
         let here = input.get_mut(at..end).unwrap_or_default();
         let (place, used) = match kind {

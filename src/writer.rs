@@ -148,7 +148,7 @@ impl Writer {
         let len = 2 + reason.len();
         payload[..2].copy_from_slice(&code.0.to_be_bytes());
         payload[2..len].copy_from_slice(reason.as_bytes());
-        self.outbox.push_frame(true, Opcode::Close, &payload[..len]);
+        self.outbox.push_close(&payload[..len]);
         self.state = State::Closed;
         Ok(())
     }

@@ -1,0 +1,31 @@
+//! Replays the fuzz targets over their committed corpus, so that what a fuzzer found once stays found on stable Rust.
+
+use std::fs;
+use std::path::Path;
+
+#[path = "support/fuzz_core.rs"]
+mod fuzz_core;
+#[path = "support/naive.rs"]
+mod naive;
+
+fn replay(target: &str, body: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let mut replayed = 0;
+    for file in fs::read_dir(&folder).expect("a corpus") {
+        let path = file.expect("a file").path();
+        println!("{}", path.display());
+        body(&fs::read(&path).expect("a seed"));
+        replayed += 1;
+    }
+    assert!(replayed >= 10, "{replayed} seeds in {}", folder.display());
+}
+
+#[test]
+fn frame_header() {
+    replay("frame_header", fuzz_core::frame_header);
+}
+
+#[test]
+fn decode() {
+    replay("decode", fuzz_core::decode);
+}
