@@ -1017,13 +1017,20 @@ fn m9_replies_and_close_have_room_in_a_full_outbox() {
 }
 
 #[test]
-fn m9_above_the_high_water_mark_a_connection_wants_no_more_input() {
+fn m9_above_the_high_water_mark_of_answers_a_connection_wants_no_more_input() {
     for role in BOTH {
         let mut end = End::open_with(role, &Config::DEFAULT.outbox_high_water(100));
-        end.connection.writer().send(&[0; 90]).expect("room");
-        assert!(end.connection.wants().read);
-        end.connection.writer().send(&[0; 90]).expect("room");
+        end.connection.writer().send(&[0; 200]).expect("room");
+        assert!(end.connection.wants().read, "what this end sends of its own accord does not keep it from reading");
+        end.drain();
+
+        let mut question = naive::frame(FIN | TEXT, end.peer_key(), b"?");
+        let mut input = &mut question[..];
+        let (_, writer) = end.connection.next_with_writer(&mut input).expect("valid").expect("a message");
+        writer.send(&[0; 200]).expect("room");
         assert!(!end.connection.wants().read && end.connection.wants().write);
+        end.connection.writer().send("behind the answer").expect("room");
+        assert!(!end.connection.wants().read);
         end.drain();
         assert!(end.connection.wants().read && !end.connection.wants().write);
     }
