@@ -10,6 +10,7 @@ use bytes::Buf;
 use super::clock::Clock;
 use super::error::{Error, Timeout};
 use super::input::Inbound;
+use super::lent::LentWriter;
 use super::wakers::{Side, Wakers};
 use crate::config::Config;
 use crate::connection::{self, Agreed, Backpressure, Closure, Connection, Ended};
@@ -18,7 +19,6 @@ use crate::outbox::Outbox;
 use crate::payload_buf::PayloadBuf;
 use crate::reader::{Delivery, What};
 use crate::timers::{Expired, Time, Timeouts, Timers};
-use crate::writer::Writer;
 
 /// What the driver needs of a runtime: a stream, and a clock. The runtimes' modules implement it.
 pub trait Transport: Unpin {
@@ -67,7 +67,7 @@ pub(crate) enum Wanted {
 /// Everything but the reader: what both ends of a connection share when it is split.
 pub(crate) struct Shared<T: Transport> {
     pub(crate) transport: T,
-    pub(crate) writer: Writer,
+    pub(crate) writer: LentWriter,
     pub(crate) wakers: Wakers,
     agreed: Agreed,
     closure: Option<Box<Closure>>,
@@ -105,7 +105,7 @@ impl<T: Transport> Shared<T> {
         let (reader, writer, agreed) = connection.into_parts();
         let mut shared = Self {
             transport,
-            writer,
+            writer: LentWriter::new(writer),
             wakers: Wakers::NONE,
             agreed,
             closure: None,

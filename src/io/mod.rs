@@ -21,6 +21,7 @@ mod error;
 #[cfg(feature = "futures")]
 pub mod futures;
 mod input;
+mod lent;
 #[cfg(any(feature = "tokio", feature = "futures"))]
 mod opening;
 #[cfg(any(feature = "tokio", feature = "futures"))]
@@ -35,3 +36,4 @@ mod wakers;
 mod websocket;
 
 pub use error::{Error, Timeout};
+pub use lent::LentWriter;

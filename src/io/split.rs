@@ -20,7 +20,7 @@ use crate::close::CloseCode;
 use crate::connection::Closure;
 use crate::error::SendError;
 use crate::message::{Event, Message, Part};
-use crate::writer::Prepared;
+use crate::writer::{Prepared, Writer};
 
 struct Both<T: Transport> {
     shared: Mutex<Shared<T>>,
@@ -167,7 +167,7 @@ impl<T: Transport> Sender<T> {
             let mut shared = self.both.lock();
             ready!(shared.poll_room(cx))?;
             // Accepted under the same lock, so that no other sender takes the room.
-            Poll::Ready(message.take().map_or(Ok(()), |message| shared.writer.send(message)).map_err(Error::from))
+            Poll::Ready(message.take().map_or(Ok(()), |message| shared.writer.send(message)))
         })
         .await
     }
@@ -195,7 +195,7 @@ impl<T: Transport> Sender<T> {
     /// See [`Writer::send`](crate::Writer::send).
     pub fn try_send<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), SendError<'m>> {
         let mut shared = self.both.lock();
-        shared.writer.send(message)?;
+        Writer::send(&mut shared.writer, message)?;
         shared.wakers.wake_others();
         Ok(())
     }

@@ -12,6 +12,7 @@ use futures_sink::Sink;
 use super::driver::{Shared, Transport, Wanted};
 use super::error::Error;
 use super::input::Inbound;
+use super::lent::LentWriter;
 use crate::close::CloseCode;
 use crate::config::Config;
 use crate::connection::{Agreed, Closure, Connection};
@@ -91,7 +92,7 @@ impl<T: Transport> WebSocket<T> {
     /// # Errors
     /// As [`recv`](Self::recv).
     #[inline]
-    pub async fn recv_with_writer(&mut self) -> Result<Option<(Message<'_>, &mut Writer)>, Error> {
+    pub async fn recv_with_writer(&mut self) -> Result<Option<(Message<'_>, &mut LentWriter)>, Error> {
         poll_fn(|cx| self.poll_ready_to_receive(cx, Wanted::Messages)).await?;
         self.shared.backpressure.lend();
         let writer = &mut self.shared.writer;
@@ -158,16 +159,16 @@ impl<T: Transport> WebSocket<T> {
     /// Queues a message now, or gives it back.
     ///
     /// # Errors
-    /// See [`Writer::send`].
+    /// See [`Writer::send`](crate::Writer::send).
     #[inline]
     pub fn try_send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError<'m>> {
-        self.shared.writer.send(message)
+        Writer::send(&mut self.shared.writer, message)
     }
 
     /// Queues a message that was prepared for many receivers now.
     ///
     /// # Errors
-    /// See [`Writer::send_prepared`].
+    /// See [`Writer::send_prepared`](crate::Writer::send_prepared).
     pub fn try_send_prepared(&mut self, message: &Prepared) -> Result<(), SendError<'static>> {
         self.shared.writer.send_prepared(message)
     }
@@ -237,7 +238,7 @@ impl<T: Transport> WebSocket<T> {
     }
 
     /// The sending half of the core, to queue whatever it offers. [`flush`](Self::flush) or `recv` sends it.
-    pub fn writer(&mut self) -> &mut Writer {
+    pub fn writer(&mut self) -> &mut LentWriter {
         self.shared.backpressure.lend();
         &mut self.shared.writer
     }
