@@ -115,6 +115,7 @@ impl Backpressure {
     }
 
     /// Whether a message may be sent without waiting.
+    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn has_room(&self, writer: &Writer) -> bool {
         writer.queued() < self.high_water.max(1)
@@ -277,6 +278,7 @@ impl Connection {
         (self.reader, self.writer)
     }
 
+    #[cfg(feature = "std")]
     pub(crate) fn into_parts(self) -> (Reader, Writer, Agreed) {
         (self.reader, self.writer, self.agreed)
     }

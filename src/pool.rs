@@ -5,6 +5,7 @@
 use alloc::vec::Vec;
 
 /// The size of the buffers that drivers read into, and the largest capacity that is kept.
+#[cfg(feature = "std")]
 pub(crate) const BUFFER_SIZE: usize = 64 << 10;
 
 /// An empty buffer with whatever capacity is at hand, possibly none.
