@@ -192,8 +192,8 @@ impl Connection {
 
     /// What the transport should do now. Ask after each read, write and end of stream.
     pub fn wants(&self) -> Wants {
-        let mut wants = wants(self.role, &self.reader, &self.writer, self.ended);
-        wants.read &= may_read(&self.writer, self.high_water);
+        let mut wants = wants(self.role, &self.reader, &self.writer, self.writer.queued(), self.ended);
+        wants.read &= may_read(&self.writer, self.writer.queued(), self.high_water);
         wants
     }
 
@@ -268,19 +268,20 @@ pub(crate) fn advance(
 
 /// Who does not read what we send is not given cause to make us send more. After Close nothing more will be sent.
 #[inline]
-pub(crate) fn may_read(writer: &Writer, high_water: usize) -> bool {
-    writer.is_closed() || writer.queued() <= high_water
+pub(crate) fn may_read(writer: &Writer, pending: usize, high_water: usize) -> bool {
+    writer.is_closed() || pending <= high_water
 }
 
-pub(crate) fn wants(role: Role, reader: &Reader, writer: &Writer, ended: Ended) -> Wants {
-    let is_over = reader.is_done() && writer.is_closed() && writer.queued() == 0;
+/// What the transport should do while `pending` bytes wait to leave, in the outbox or on their way out of it.
+pub(crate) fn wants(role: Role, reader: &Reader, writer: &Writer, pending: usize, ended: Ended) -> Wants {
+    let is_over = reader.is_done() && writer.is_closed() && pending == 0;
     let is_clean = reader.close_frame().is_some();
     // §7.1.1: the server closes the TCP connection first. After a failure both ends half-close, and drain what the
     // peer still sends, because unread data would turn our Close into a reset.
     let leaves_first = is_clean && role == Role::Server;
     Wants {
         read: !ended.eof && !(is_over && leaves_first),
-        write: writer.queued() > 0,
+        write: pending > 0,
         shutdown: is_over && (leaves_first || !is_clean || ended.eof),
         drop: if is_over { leaves_first || ended.eof } else { ended.eof && !reader.is_done() },
     }

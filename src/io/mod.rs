@@ -9,7 +9,9 @@
 //!        │
 //!  wakers.rs, clock.rs       who is woken, and when
 //!
-//!  blocking.rs               the same verbs and life cycle over `Read + Write`
+//!  blocking/                 the same verbs and life cycle over `Read + Write`
+//!
+//!  input.rs, life.rs         what both judge alike
 //! ```
 
 #[cfg(any(feature = "tokio", feature = "futures"))]
@@ -20,6 +22,7 @@ mod error;
 #[cfg(feature = "futures")]
 pub mod futures;
 mod input;
+mod life;
 #[cfg(any(feature = "tokio", feature = "futures"))]
 mod split;
 #[cfg(feature = "tokio")]
