@@ -97,7 +97,9 @@ impl<T: Transport> Shared<T> {
 
     fn receive(&mut self, inbound: &mut Inbound, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Result<bool, Error>> {
         for _ in 0..READS_PER_POLL {
-            if self.parse(inbound, wanted) {
+            // What is received may be answered, so there must be room for an answer before it is looked at.
+            let parsing = self.life.may_read();
+            if parsing && self.parse(inbound, wanted) {
                 return Poll::Ready(Ok(true));
             }
             if self.life.stage == Stage::Done {
@@ -109,11 +111,12 @@ impl<T: Transport> Shared<T> {
             }
             // The input is used up: what was queued meanwhile leaves together, before the wait for more.
             let _ = self.poll_write(cx);
-            if self.poll_end(inbound, cx).is_ready() {
+            if !parsing && self.life.may_read() || self.poll_end(inbound, cx).is_ready() {
                 continue;
             }
-            let reading = self.life.may_read();
-            if reading && self.poll_read(inbound, cx).is_ready() {
+            let reading = parsing && self.life.may_read();
+            // After its end the stream has nothing more to say, but it would say so again and again.
+            if reading && !self.life.is_eof() && self.poll_read(inbound, cx).is_ready() {
                 continue;
             }
             inbound.release();
