@@ -280,7 +280,7 @@ pub(crate) fn wants(role: Role, reader: &Reader, writer: &Writer, pending: usize
     // peer still sends, because unread data would turn our Close into a reset.
     let leaves_first = is_clean && role == Role::Server;
     Wants {
-        read: !ended.eof && !(is_over && leaves_first),
+        read: !(ended.eof || is_over && leaves_first),
         write: pending > 0,
         shutdown: is_over && (leaves_first || !is_clean || ended.eof),
         drop: if is_over { leaves_first || ended.eof } else { ended.eof && !reader.is_done() },

@@ -157,10 +157,10 @@ impl<T: Transport> Shared<T> {
     /// Does what is left to do once there is nothing more to hear; ready when that changed anything.
     fn poll_end(&mut self, inbound: &Inbound, cx: &mut Context<'_>) -> Poll<()> {
         let wants = self.life.wants(inbound, self.life.pending());
-        if wants.shutdown && self.life.stage == Stage::Open {
+        if wants.shutdown && !self.life.shut {
             // An error changes nothing: both ends have said what they had to say.
             let _ = ready!(self.transport.poll_shutdown(cx));
-            self.life.stage = Stage::Shut;
+            self.life.shut = true;
         }
         if !wants.drop {
             return Poll::Pending;

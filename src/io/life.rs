@@ -24,8 +24,6 @@ pub(crate) enum Wanted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     Open,
-    /// Our write side is shut down; the peer's end of stream is waited for.
-    Shut,
     /// The peer takes nothing any more.
     Stalled,
     Done,
@@ -42,6 +40,8 @@ enum Failure {
 pub(crate) struct Life {
     pub(crate) writer: Writer,
     pub(crate) stage: Stage,
+    /// Our write side is shut down.
+    pub(crate) shut: bool,
     /// How many bytes a thread has taken out of the outbox to write them.
     pub(crate) in_flight: usize,
     agreed: Agreed,
@@ -61,6 +61,7 @@ impl Life {
         let life = Self {
             writer,
             stage: Stage::Open,
+            shut: false,
             in_flight: 0,
             agreed,
             closure: None,

@@ -14,6 +14,7 @@
 //!  input.rs, life.rs         what both judge alike
 //! ```
 
+pub mod blocking;
 #[cfg(any(feature = "tokio", feature = "futures"))]
 mod clock;
 #[cfg(any(feature = "tokio", feature = "futures"))]
@@ -27,7 +28,6 @@ mod life;
 mod split;
 #[cfg(feature = "tokio")]
 pub mod tokio;
-#[cfg(any(feature = "tokio", feature = "futures"))]
 mod vectored;
 #[cfg(any(feature = "tokio", feature = "futures"))]
 mod wakers;
