@@ -98,27 +98,27 @@ impl Backpressure {
         self.lent = true;
     }
 
-    /// The writer is back.
+    /// The writer is back, and what it queued ends at `position`.
     #[inline]
-    pub(crate) fn settle(&mut self, writer: &Writer) {
+    pub(crate) fn settle(&mut self, position: u64) {
         if self.lent {
-            self.answers_end = writer.position();
+            self.answers_end = position;
             self.lent = false;
         }
     }
 
-    /// Whether to read more. After Close nothing will be answered any more.
+    /// Whether to read more, with so many bytes `written` and all that waits ending at `position`.
     #[inline]
-    pub(crate) fn may_read(&self, writer: &Writer) -> bool {
-        let answers_end = if self.lent { writer.position() } else { self.answers_end };
-        writer.is_closed() || answers_end.saturating_sub(writer.written()) <= self.high_water as u64
+    pub(crate) fn may_read(&self, written: u64, position: u64) -> bool {
+        let answers_end = if self.lent { position } else { self.answers_end };
+        answers_end.saturating_sub(written) <= self.high_water as u64
     }
 
-    /// Whether a message may be sent without waiting.
+    /// Whether a message may be sent without waiting, while so many bytes wait.
     #[cfg(feature = "std")]
     #[inline]
-    pub(crate) fn has_room(&self, writer: &Writer) -> bool {
-        writer.queued() < self.high_water.max(1)
+    pub(crate) fn has_room(&self, pending: usize) -> bool {
+        pending < self.high_water.max(1)
     }
 }
 
@@ -205,7 +205,7 @@ impl Connection {
         input: &mut &'i mut [u8],
         delivery: Delivery,
     ) -> Result<(Option<Ready>, &'i mut [u8]), ProtocolError> {
-        self.backpressure.settle(&self.writer);
+        self.backpressure.settle(self.writer.position());
         let whole = mem::take(input);
         let step = advance(&mut self.reader, &mut self.writer, &mut self.ended, whole, delivery)?;
         let Some((used, rest)) = whole.split_at_mut_checked(step.consumed) else {
@@ -241,8 +241,10 @@ impl Connection {
 
     /// What the transport should do now. Ask after each read, write and end of stream.
     pub fn wants(&self) -> Wants {
-        let mut wants = wants(self.role, &self.reader, &self.writer, self.ended);
-        wants.read &= self.backpressure.may_read(&self.writer);
+        let mut wants = wants(self.role, &self.reader, &self.writer, self.writer.queued(), self.ended);
+        // After Close nothing will be answered any more.
+        wants.read &=
+            self.writer.is_closed() || self.backpressure.may_read(self.writer.written(), self.writer.position());
         wants
     }
 
@@ -316,15 +318,16 @@ pub(crate) fn advance(
     }
 }
 
-pub(crate) fn wants(role: Role, reader: &Reader, writer: &Writer, ended: Ended) -> Wants {
-    let is_over = reader.is_done() && writer.is_closed() && writer.queued() == 0;
+/// What the transport should do while `pending` bytes wait to leave, in the outbox or on their way out of it.
+pub(crate) fn wants(role: Role, reader: &Reader, writer: &Writer, pending: usize, ended: Ended) -> Wants {
+    let is_over = reader.is_done() && writer.is_closed() && pending == 0;
     let is_clean = reader.close_frame().is_some();
     // §7.1.1: the server closes the TCP connection first. After a failure both ends half-close, and drain what the
     // peer still sends, because unread data would turn our Close into a reset.
     let leaves_first = is_clean && role == Role::Server;
     Wants {
         read: !(ended.eof || is_over && leaves_first),
-        write: writer.queued() > 0,
+        write: pending > 0,
         shutdown: is_over && (leaves_first || !is_clean || ended.eof),
         drop: if is_over { leaves_first || ended.eof } else { ended.eof && !reader.is_done() },
     }

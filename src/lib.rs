@@ -38,7 +38,7 @@ pub use io::futures;
 #[cfg(feature = "tokio")]
 pub use io::tokio;
 #[cfg(feature = "std")]
-pub use io::{Error, LentWriter, Timeout};
+pub use io::{Error, LentWriter, Timeout, blocking};
 pub use message::{Event, Kind, Message, Part, Payload, Reply, Text};
 pub use outbox::Outbox;
 pub use payload_buf::PayloadBuf;

@@ -88,6 +88,12 @@ impl Outbox {
         *self = Self { written: self.written, ..Self::new(self.masking_key) };
     }
 
+    /// Takes out everything that waits.
+    #[cfg(feature = "std")]
+    pub(crate) fn take(&mut self) -> Self {
+        core::mem::replace(self, Self::new(self.masking_key))
+    }
+
     pub(crate) fn is_masking(&self) -> bool {
         self.masking_key.is_some()
     }

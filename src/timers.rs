@@ -119,8 +119,12 @@ impl Timeout {
         duration.map_or(Self::NONE, |duration| Self(duration.as_millis().min(u128::from(u32::MAX - 1)) as u32))
     }
 
+    fn duration(self) -> Option<Duration> {
+        (self != Self::NONE).then(|| Duration::from_millis(self.0.into()))
+    }
+
     fn after<T: Time>(self, now: T) -> Option<T> {
-        if self == Self::NONE { None } else { now.checked_add(Duration::from_millis(self.0.into())) }
+        self.duration().and_then(|duration| now.checked_add(duration))
     }
 }
 
@@ -267,6 +271,18 @@ impl<T: Time> Timers<T> {
     /// When to ask [`write_stalled`](Self::write_stalled) at the latest.
     pub fn write_deadline(&self) -> Option<T> {
         self.write
+    }
+
+    /// How long a write may go without progress.
+    #[cfg(feature = "std")]
+    pub(crate) fn write_timeout(&self) -> Option<Duration> {
+        self.timeouts.write.duration()
+    }
+
+    /// How long the closing may take.
+    #[cfg(feature = "std")]
+    pub(crate) fn close_timeout(&self) -> Option<Duration> {
+        self.timeouts.close.duration()
     }
 
     fn next_ping(&self, last: T) -> Keepalive<T> {

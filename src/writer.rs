@@ -183,6 +183,12 @@ impl Writer {
         self.state == State::Closed
     }
 
+    /// How many bytes may wait before a send is refused.
+    #[cfg(feature = "std")]
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Drops what waits, and refuses more: the transport is gone.
     #[cfg(feature = "std")]
     pub(crate) fn abort(&mut self) {

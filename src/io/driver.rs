@@ -10,14 +10,12 @@ use bytes::Buf;
 use super::clock::Clock;
 use super::error::{Error, Timeout};
 use super::input::Inbound;
-use super::lent::LentWriter;
+use super::life::{Life, Stage, Wanted};
 use super::wakers::{Side, Wakers};
 use crate::config::Config;
-use crate::connection::{self, Agreed, Backpressure, Closure, Connection, Ended};
-use crate::frame::Role;
+use crate::connection::Connection;
 use crate::outbox::Outbox;
 use crate::payload_buf::PayloadBuf;
-use crate::reader::{Delivery, What};
 use crate::timers::{Expired, Time, Timeouts, Timers};
 
 /// What the driver needs of a runtime: a stream, and a clock. The runtimes' modules implement it.
@@ -56,89 +54,30 @@ pub trait Transport: Unpin {
 /// How many reads one poll may make, so that a peer whose frames nobody sees cannot starve other tasks.
 const READS_PER_POLL: usize = 16;
 
-/// What the receiver asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    Messages,
-    Events,
-    Parts,
-}
-
 /// Everything but the reader: what both ends of a connection share when it is split.
 pub(crate) struct Shared<T: Transport> {
     pub(crate) transport: T,
-    pub(crate) writer: LentWriter,
+    pub(crate) life: Life,
     pub(crate) wakers: Wakers,
-    agreed: Agreed,
-    closure: Option<Box<Closure>>,
     clock: Option<Box<Clock<T>>>,
     timeouts: Timeouts,
-    pub(crate) backpressure: Backpressure,
-    ended: Ended,
-    role: Role,
-    stage: Stage,
     /// The transport was given bytes after its last flush.
     unflushed: bool,
-    failure: Failure,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Open,
-    /// Our write side is shut down; the peer's end of stream is waited for.
-    Shut,
-    /// The peer takes nothing any more.
-    Stalled,
-    Done,
-}
-
-/// Why the connection failed, until that was reported.
-enum Failure {
-    None,
-    Unreported(Box<Error>),
-    Reported,
 }
 
 impl<T: Transport> Shared<T> {
     pub(crate) fn new(transport: T, connection: Connection, config: &Config, leftover: &[u8]) -> (Inbound, Self) {
-        let role = connection.role();
-        let (reader, writer, agreed) = connection.into_parts();
-        let mut shared = Self {
-            transport,
-            writer: LentWriter::new(writer),
-            wakers: Wakers::NONE,
-            agreed,
-            closure: None,
-            clock: None,
-            timeouts: Timeouts::new(config),
-            backpressure: Backpressure::new(config),
-            ended: Ended::default(),
-            role,
-            stage: Stage::Open,
-            unflushed: false,
-            failure: Failure::None,
-        };
+        let (inbound, life) = Life::new(connection, config, leftover);
+        let timeouts = Timeouts::new(config);
+        let mut shared = Self { transport, life, wakers: Wakers::NONE, clock: None, timeouts, unflushed: false };
         if config.ping_interval.is_some() {
             shared.clock();
         }
-        (Inbound::new(reader, leftover), shared)
-    }
-
-    pub(crate) fn agreed(&self) -> &Agreed {
-        &self.agreed
-    }
-
-    pub(crate) fn closure(&self) -> Option<&Closure> {
-        self.closure.as_deref()
+        (inbound, shared)
     }
 
     pub(crate) fn round_trip(&self) -> Option<std::time::Duration> {
         self.clock.as_ref()?.timers.round_trip()
-    }
-
-    /// Whether nothing will be received or sent any more.
-    pub(crate) fn is_done(&self) -> bool {
-        self.stage == Stage::Done
     }
 
     /// The receiving side: goes on until what is `wanted` is ready in `inbound` (`true`) or the connection has ended.
@@ -148,7 +87,7 @@ impl<T: Transport> Shared<T> {
         cx: &mut Context<'_>,
         wanted: Wanted,
     ) -> Poll<Result<bool, Error>> {
-        self.backpressure.settle(&self.writer);
+        self.life.settle_writer();
         let combined = self.wakers.register(Side::Receiving, cx.waker());
         let result = self.receive(inbound, &mut context(&combined, cx.waker()), wanted);
         if result.is_ready() {
@@ -159,27 +98,30 @@ impl<T: Transport> Shared<T> {
 
     fn receive(&mut self, inbound: &mut Inbound, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Result<bool, Error>> {
         for _ in 0..READS_PER_POLL {
-            if self.parse(inbound, wanted) {
+            // What is received may be answered, so there must be room for an answer before it is looked at.
+            let parsing = self.life.may_read();
+            if parsing && self.parse(inbound, wanted) {
                 return Poll::Ready(Ok(true));
             }
-            if self.stage == Stage::Done {
-                return Poll::Ready(self.take_failure().map_or(Ok(false), Err));
+            if self.life.stage == Stage::Done {
+                return Poll::Ready(self.life.take_failure().map_or(Ok(false), Err));
             }
             // The input is used up: what was queued meanwhile leaves together, before the wait for more.
             let _ = self.poll_write(cx);
-            if self.stage == Stage::Stalled {
+            if self.life.stage == Stage::Stalled {
                 self.finish(inbound);
                 continue;
             }
-            if self.poll_end(inbound, cx).is_ready() {
+            if !parsing && self.life.may_read() || self.poll_end(inbound, cx).is_ready() {
                 continue;
             }
             // A peer that goes on sending must not keep us from seeing that its time to close is over.
-            if self.writer.is_closed() && self.poll_clock(inbound, cx, true).is_ready() {
+            if self.life.writer.is_closed() && self.poll_clock(inbound, cx, true).is_ready() {
                 continue;
             }
-            let reading = self.backpressure.may_read(&self.writer);
-            if reading && self.poll_read(inbound, cx).is_ready() {
+            let reading = parsing && self.life.may_read();
+            // After its end the stream has nothing more to say, but it would say so again and again.
+            if reading && !self.life.is_eof() && self.poll_read(inbound, cx).is_ready() {
                 continue;
             }
             inbound.release();
@@ -194,29 +136,10 @@ impl<T: Transport> Shared<T> {
     /// Goes through the input until something wanted is ready.
     #[inline]
     fn parse(&mut self, inbound: &mut Inbound, wanted: Wanted) -> bool {
-        let delivery = if wanted == Wanted::Parts { Delivery::Parts } else { Delivery::Whole };
-        if self.stage == Stage::Done {
-            return false;
-        }
-        loop {
-            match inbound.step(&mut self.writer, &mut self.ended, delivery) {
-                Ok(Some(What::Message(_) | What::Piece { .. })) => return true,
-                Ok(Some(what)) => {
-                    if what == What::Pong {
-                        self.clock().timers.pong(inbound.control(), T::now());
-                    }
-                    if wanted != Wanted::Messages {
-                        return true;
-                    }
-                }
-                Ok(None) => return false,
-                Err(error) => {
-                    inbound.clear();
-                    self.fail(error.into());
-                    return false;
-                }
-            }
-        }
+        let Self { life, clock, timeouts, .. } = self;
+        life.parse(inbound, wanted, |payload| {
+            made(clock, *timeouts).timers.pong(payload, T::now());
+        })
     }
 
     /// Reads once; ready when that changed anything.
@@ -226,35 +149,23 @@ impl<T: Transport> Shared<T> {
             Some(payload) => ready!(self.transport.poll_read_payload(cx, payload)),
             None => ready!(self.transport.poll_read(cx, inbound.room())).inspect(|count| inbound.filled(*count)),
         };
-        match result {
-            Ok(0) => {
-                self.ended.eof = true;
-                if !inbound.reader.is_done() {
-                    self.fail(Error::UnexpectedEof);
-                    self.finish(inbound);
-                }
+        if self.life.note_read(inbound, result) {
+            if let Some(clock) = &mut self.clock {
+                clock.timers.heard();
             }
-            Ok(_) => {
-                if let Some(clock) = &mut self.clock {
-                    clock.timers.heard();
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                self.fail(error.into());
-                self.finish(inbound);
-            }
+        } else if self.life.is_done() {
+            self.retire();
         }
         Poll::Ready(())
     }
 
     /// Does what is left to do once there is nothing more to hear; ready when that changed anything.
     fn poll_end(&mut self, inbound: &Inbound, cx: &mut Context<'_>) -> Poll<()> {
-        let wants = connection::wants(self.role, &inbound.reader, &self.writer, self.ended);
-        if wants.shutdown && self.stage == Stage::Open {
+        let wants = self.life.wants(inbound, self.life.pending());
+        if wants.shutdown && !self.life.shut {
             // An error changes nothing: both ends have said what they had to say.
             let _ = ready!(self.transport.poll_shutdown(cx));
-            self.stage = Stage::Shut;
+            self.life.shut = true;
         }
         if !wants.drop {
             return Poll::Pending;
@@ -265,7 +176,7 @@ impl<T: Transport> Shared<T> {
 
     /// Judges the deadlines; ready when one has passed.
     fn poll_clock(&mut self, inbound: &Inbound, cx: &mut Context<'_>, reading: bool) -> Poll<()> {
-        if self.writer.is_closed() {
+        if self.life.writer.is_closed() {
             self.clock().timers.closing(T::now());
         }
         let Some(clock) = &mut self.clock else {
@@ -274,11 +185,11 @@ impl<T: Transport> Shared<T> {
         match ready!(clock.poll(cx, reading)) {
             Expired::SendPing(payload) => {
                 // A full outbox needs no ping to find out whether the peer is there: the write deadline does.
-                let _ = self.writer.ping(&payload);
+                let _ = self.life.writer.ping(&payload);
             }
             expired => {
                 if let Some(timeout) = Timeout::from_expired(expired) {
-                    self.fail(timeout.into());
+                    self.life.fail(timeout.into());
                 }
                 self.finish(inbound);
             }
@@ -286,40 +197,19 @@ impl<T: Transport> Shared<T> {
         Poll::Ready(())
     }
 
-    /// Remembers the first failure. Once both ends have closed, whatever happens to the transport is none.
-    fn fail(&mut self, error: Error) {
-        let is_clean = self.ended.closed && self.writer.is_closed();
-        if !is_clean && let Failure::None = self.failure {
-            self.failure = Failure::Unreported(Box::new(error));
-        }
+    fn finish(&mut self, inbound: &Inbound) {
+        self.life.finish(inbound);
+        self.retire();
     }
 
-    fn finish(&mut self, inbound: &Inbound) {
-        self.ended.eof = true;
-        self.stage = Stage::Done;
-        self.closure = connection::closure(&inbound.reader, &self.writer, self.ended).map(Box::new);
-        self.writer.abort();
+    /// There is nothing more to wait for.
+    fn retire(&mut self) {
         self.clock = None;
         self.wakers.wake_others();
     }
 
-    fn take_failure(&mut self) -> Option<Error> {
-        if let Failure::None = self.failure {
-            return None;
-        }
-        match std::mem::replace(&mut self.failure, Failure::Reported) {
-            Failure::Unreported(error) => Some(*error),
-            Failure::None | Failure::Reported => None,
-        }
-    }
-
     fn clock(&mut self) -> &mut Clock<T> {
-        self.clock.get_or_insert_with(|| {
-            let now = T::now();
-            let mut timers = Timers::with_timeouts(self.timeouts, now);
-            timers.opened(now);
-            Box::new(Clock::new(timers))
-        })
+        made(&mut self.clock, self.timeouts)
     }
 
     /// Writes what waits; ready when all of it has left, or none of it can.
@@ -328,8 +218,8 @@ impl<T: Transport> Shared<T> {
             Poll::Ready(Ok(())) => Poll::Ready(()),
             Poll::Ready(Err(error)) => {
                 // What the peer sent before it went away is still to be had.
-                self.fail(error.into());
-                self.writer.abort();
+                self.life.fail(error.into());
+                self.life.writer.abort();
                 Poll::Ready(())
             }
             Poll::Pending => {
@@ -346,21 +236,22 @@ impl<T: Transport> Shared<T> {
 
     /// The peer takes nothing any more; the receiver finishes.
     fn stall(&mut self) {
-        self.stage = Stage::Stalled;
-        self.fail(Timeout::Write.into());
-        self.writer.abort();
+        self.life.stage = Stage::Stalled;
+        self.life.fail(Timeout::Write.into());
+        self.life.writer.abort();
         self.wakers.wake_others();
     }
 
     fn try_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.writer.queued() > 0 {
-            let count = match ready!(self.transport.poll_write(cx, self.writer.outbox())) {
+        while self.life.writer.queued() > 0 {
+            let count = match ready!(self.transport.poll_write(cx, self.life.writer.outbox())) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Ok(count) => count.min(self.writer.queued()), // a transport that claims more lies
+                Ok(count) => count.min(self.life.writer.queued()), // a transport that claims more lies
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Poll::Ready(Err(error)),
             };
-            self.writer.outbox().advance(count);
+            self.life.writer.outbox().advance(count);
+            self.life.wrote(count);
             self.unflushed = true;
             if let Some(clock) = &mut self.clock {
                 clock.timers.wrote();
@@ -376,20 +267,20 @@ impl<T: Transport> Shared<T> {
     /// The sending side: until there is room for a message.
     #[inline]
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.writer.is_closed() {
+        if self.life.writer.is_closed() {
             return Poll::Ready(Err(self.sending_failure()));
         }
-        if self.backpressure.has_room(&self.writer) {
+        if self.life.has_room() {
             return Poll::Ready(Ok(()));
         }
-        self.poll_send(cx, |shared, _| shared.backpressure.has_room(&shared.writer))
+        self.poll_send(cx, |shared, _| shared.life.has_room())
     }
 
     /// The sending side: until everything up to `position` has reached the kernel.
     #[inline]
     pub(crate) fn poll_flushed(&mut self, cx: &mut Context<'_>, position: u64) -> Poll<Result<(), Error>> {
         self.poll_send(cx, |shared, cx| {
-            shared.writer.written() >= position && (!shared.unflushed || shared.transport.poll_flush(cx).is_ready())
+            shared.life.written() >= position && (!shared.unflushed || shared.transport.poll_flush(cx).is_ready())
         })
     }
 
@@ -404,7 +295,7 @@ impl<T: Transport> Shared<T> {
         if !is_over && self.clock().poll(cx, false).is_ready() {
             self.stall();
         }
-        let result = if self.is_broken() {
+        let result = if self.life.is_broken() {
             Poll::Ready(Err(self.sending_failure()))
         } else if is_over {
             Poll::Ready(Ok(()))
@@ -417,28 +308,30 @@ impl<T: Transport> Shared<T> {
         result
     }
 
-    fn is_broken(&self) -> bool {
-        !matches!(self.failure, Failure::None)
-    }
-
-    /// What a sender is told. The failure itself is the receiver's, if there is one apart from the sender.
+    /// What a sender is told.
     fn sending_failure(&mut self) -> Error {
-        if let Wakers::One { .. } = self.wakers
-            && let Some(error) = self.take_failure()
-        {
-            return error;
-        }
-        crate::error::SendErrorKind::Closed.into()
+        let apart = !matches!(self.wakers, Wakers::One { .. });
+        self.life.sending_failure(apart)
     }
 
     /// Resolves at the end of the connection, for those who only send.
     pub(crate) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.stage == Stage::Done {
+        if self.life.stage == Stage::Done {
             return Poll::Ready(());
         }
         let _ = self.wakers.register(Side::Sending, cx.waker());
         Poll::Pending
     }
+}
+
+/// The clock, which is made when it is first needed.
+fn made<T: Transport>(clock: &mut Option<Box<Clock<T>>>, timeouts: Timeouts) -> &mut Clock<T> {
+    clock.get_or_insert_with(|| {
+        let now = T::now();
+        let mut timers = Timers::with_timeouts(timeouts, now);
+        timers.opened(now);
+        Box::new(Clock::new(timers))
+    })
 }
 
 /// The context with the waker that the transport is to be given.

@@ -4,7 +4,7 @@ use std::vec::Vec;
 
 use crate::connection::{Ended, advance};
 use crate::error::ProtocolError;
-use crate::message::{Event, Part};
+use crate::message::{Event, Message, Part};
 use crate::pool;
 use crate::reader::{Delivery, Reader, Ready, What};
 use crate::writer::Writer;
@@ -61,6 +61,15 @@ impl Inbound {
         #[allow(unsafe_code)]
         // SAFETY: `ready` was set by the latest step, which was made over these bytes.
         Some(unsafe { self.reader.event_unchecked(ready, self.input.lent()) })
+    }
+
+    /// The message that the latest step found.
+    #[inline]
+    pub(crate) fn message(&mut self) -> Option<Message<'_>> {
+        match self.event() {
+            Some(Event::Message(message)) => Some(message),
+            _ => None,
+        }
     }
 
     /// The part that the latest step found.

@@ -10,9 +10,13 @@
 //!  wakers.rs, clock.rs       who is woken, and when
 //!  opening.rs                the opening handshake, before all that
 //!
-//!  blocking.rs               the same verbs and life cycle over `Read + Write`
+//!  blocking/                 the same verbs and life cycle over `Read + Write`
+//!
+//!  input.rs, life.rs         what both judge alike
+//!  lent.rs                   the writer as both lend it
 //! ```
 
+pub mod blocking;
 #[cfg(any(feature = "tokio", feature = "futures"))]
 mod clock;
 #[cfg(any(feature = "tokio", feature = "futures"))]
@@ -22,13 +26,13 @@ mod error;
 pub mod futures;
 mod input;
 mod lent;
+mod life;
 #[cfg(any(feature = "tokio", feature = "futures"))]
 mod opening;
 #[cfg(any(feature = "tokio", feature = "futures"))]
 mod split;
 #[cfg(feature = "tokio")]
 pub mod tokio;
-#[cfg(any(feature = "tokio", feature = "futures"))]
 mod vectored;
 #[cfg(any(feature = "tokio", feature = "futures"))]
 mod wakers;

@@ -12,10 +12,11 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::{FusedStream, Stream};
 
-use super::driver::{Shared, Transport, Wanted};
+use super::driver::{Shared, Transport};
 use super::error::Error;
 use super::input::Inbound;
-use super::websocket::{WebSocket, message};
+use super::life::Wanted;
+use super::websocket::WebSocket;
 use crate::close::CloseCode;
 use crate::connection::Closure;
 use crate::error::SendError;
@@ -60,7 +61,7 @@ impl<T: Transport> Receiver<T> {
     /// The connection has failed. That is said once; then `None`.
     pub async fn recv(&mut self) -> Result<Option<Message<'_>>, Error> {
         poll_fn(|cx| self.poll_ready(cx, Wanted::Messages)).await?;
-        Ok(message(self.inbound.event()))
+        Ok(self.inbound.message())
     }
 
     /// The next event of any kind, see [`WebSocket::recv_event`].
@@ -92,14 +93,14 @@ impl<T: Transport> Receiver<T> {
 
     /// How the connection ended, once it has.
     pub fn closure(&self) -> Option<Closure> {
-        self.both.lock().closure().cloned()
+        self.both.lock().life.closure().cloned()
     }
 
     /// Puts the ends together again, if they belong together and there is no other sender; else gives them back.
     ///
     /// # Errors
     /// The two ends.
-    #[allow(clippy::result_large_err, reason = "both ends come back")]
+    #[expect(clippy::result_large_err, reason = "what comes back is what was given")]
     pub fn reunite(self, sender: Sender<T>) -> Result<WebSocket<T>, (Self, Sender<T>)> {
         if !Arc::ptr_eq(&self.both, &sender.both) || self.both.senders.load(Ordering::Acquire) != 1 {
             return Err((self, sender));
@@ -129,7 +130,7 @@ impl<T: Transport> Stream for Receiver<T> {
         let this = self.get_mut();
         let is_ready = ready!(this.poll_ready(cx, Wanted::Messages));
         Poll::Ready(match is_ready {
-            Ok(_) => message(this.inbound.event()).map(|message| Ok(message.into_owned())),
+            Ok(_) => this.inbound.message().map(|message| Ok(message.into_owned())),
             Err(error) => Some(Err(error)),
         })
     }
@@ -137,7 +138,7 @@ impl<T: Transport> Stream for Receiver<T> {
 
 impl<T: Transport> FusedStream for Receiver<T> {
     fn is_terminated(&self) -> bool {
-        self.both.lock().is_done()
+        self.both.lock().life.is_done()
     }
 }
 
@@ -167,7 +168,7 @@ impl<T: Transport> Sender<T> {
             let mut shared = self.both.lock();
             ready!(shared.poll_room(cx))?;
             // Accepted under the same lock, so that no other sender takes the room.
-            Poll::Ready(message.take().map_or(Ok(()), |message| shared.writer.send(message)))
+            Poll::Ready(message.take().map_or(Ok(()), |message| shared.life.writer.send(message)))
         })
         .await
     }
@@ -177,7 +178,7 @@ impl<T: Transport> Sender<T> {
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn flush(&self) -> Result<(), Error> {
-        let position = self.both.lock().writer.position();
+        let position = self.both.lock().life.position();
         poll_fn(|cx| self.both.lock().poll_flushed(cx, position)).await
     }
 
@@ -195,7 +196,7 @@ impl<T: Transport> Sender<T> {
     /// See [`Writer::send`](crate::Writer::send).
     pub fn try_send<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), SendError<'m>> {
         let mut shared = self.both.lock();
-        Writer::send(&mut shared.writer, message)?;
+        Writer::send(&mut shared.life.writer, message)?;
         shared.wakers.wake_others();
         Ok(())
     }
@@ -206,7 +207,7 @@ impl<T: Transport> Sender<T> {
     /// See [`Writer::send_prepared`](crate::Writer::send_prepared).
     pub fn try_send_prepared(&self, message: &Prepared) -> Result<(), SendError<'static>> {
         let mut shared = self.both.lock();
-        shared.writer.send_prepared(message)?;
+        shared.life.writer.send_prepared(message)?;
         shared.wakers.wake_others();
         Ok(())
     }
@@ -217,7 +218,7 @@ impl<T: Transport> Sender<T> {
     /// As [`send`](Self::send), or the payload is too long.
     pub async fn ping(&self, payload: &[u8]) -> Result<(), Error> {
         self.ready().await?;
-        self.both.lock().writer.ping(payload)?;
+        self.both.lock().life.writer.ping(payload)?;
         self.flush().await
     }
 
@@ -227,7 +228,7 @@ impl<T: Transport> Sender<T> {
     /// # Errors
     /// The code or the reason may not be sent, or the connection is closed or has failed.
     pub async fn close(&self, code: CloseCode, reason: &str) -> Result<(), Error> {
-        self.both.lock().writer.close(code, reason)?;
+        self.both.lock().life.writer.close(code, reason)?;
         self.both.lock().wakers.wake_others();
         self.flush().await
     }
@@ -239,7 +240,7 @@ impl<T: Transport> Sender<T> {
 
     /// Whether the connection is closed for sending.
     pub fn is_closed(&self) -> bool {
-        self.both.lock().writer.is_closed()
+        self.both.lock().life.writer.is_closed()
     }
 }
 
@@ -255,7 +256,7 @@ impl<T: Transport> Drop for Sender<T> {
         if self.both.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
             let mut shared = self.both.lock();
             // Closed already is as good.
-            let _ = shared.writer.close(CloseCode::NORMAL, "");
+            let _ = shared.life.writer.close(CloseCode::NORMAL, "");
             shared.wakers.wake_others();
         }
     }
@@ -269,6 +270,6 @@ impl<T: Transport> fmt::Debug for Receiver<T> {
 
 impl<T: Transport> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Sender").field(&self.both.lock().writer).finish()
+        f.debug_tuple("Sender").field(&self.both.lock().life.writer).finish()
     }
 }

@@ -9,10 +9,11 @@ use std::time::Duration;
 use futures_core::{FusedStream, Stream};
 use futures_sink::Sink;
 
-use super::driver::{Shared, Transport, Wanted};
+use super::driver::{Shared, Transport};
 use super::error::Error;
 use super::input::Inbound;
 use super::lent::LentWriter;
+use super::life::Wanted;
 use crate::close::CloseCode;
 use crate::config::Config;
 use crate::connection::{Agreed, Closure, Connection};
@@ -71,7 +72,7 @@ impl<T: Transport> WebSocket<T> {
     #[inline]
     pub async fn recv(&mut self) -> Result<Option<Message<'_>>, Error> {
         poll_fn(|cx| self.poll_ready_to_receive(cx, Wanted::Messages)).await?;
-        Ok(message(self.inbound.event()))
+        Ok(self.inbound.message())
     }
 
     /// The next message together with the writer, to answer it from borrowed data without a copy:
@@ -94,9 +95,8 @@ impl<T: Transport> WebSocket<T> {
     #[inline]
     pub async fn recv_with_writer(&mut self) -> Result<Option<(Message<'_>, &mut LentWriter)>, Error> {
         poll_fn(|cx| self.poll_ready_to_receive(cx, Wanted::Messages)).await?;
-        self.shared.backpressure.lend();
-        let writer = &mut self.shared.writer;
-        Ok(message(self.inbound.event()).map(|message| (message, writer)))
+        let writer = self.shared.life.lend_writer();
+        Ok(self.inbound.message().map(|message| (message, writer)))
     }
 
     /// The next event of any kind. What it calls for was done.
@@ -159,18 +159,18 @@ impl<T: Transport> WebSocket<T> {
     /// Queues a message now, or gives it back.
     ///
     /// # Errors
-    /// See [`Writer::send`](crate::Writer::send).
+    /// See [`Writer::send`].
     #[inline]
     pub fn try_send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError<'m>> {
-        Writer::send(&mut self.shared.writer, message)
+        Writer::send(&mut self.shared.life.writer, message)
     }
 
     /// Queues a message that was prepared for many receivers now.
     ///
     /// # Errors
-    /// See [`Writer::send_prepared`](crate::Writer::send_prepared).
+    /// See [`Writer::send_prepared`].
     pub fn try_send_prepared(&mut self, message: &Prepared) -> Result<(), SendError<'static>> {
-        self.shared.writer.send_prepared(message)
+        self.shared.life.writer.send_prepared(message)
     }
 
     /// Sends a ping of at most 125 bytes. Keepalive pings are sent without this.
@@ -179,7 +179,7 @@ impl<T: Transport> WebSocket<T> {
     /// As [`send`](Self::send), or the payload is too long.
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.ready().await?;
-        self.shared.writer.ping(payload)?;
+        self.shared.life.writer.ping(payload)?;
         self.flush().await
     }
 
@@ -189,13 +189,13 @@ impl<T: Transport> WebSocket<T> {
     /// As [`send`](Self::send).
     pub async fn start(&mut self, kind: Kind) -> Result<Outgoing<'_, T>, Error> {
         self.ready().await?;
-        self.shared.writer.start(kind)?;
+        self.shared.life.writer.start(kind)?;
         Ok(Outgoing { websocket: self })
     }
 
     /// The message that was started and not finished.
     pub fn resume(&mut self) -> Option<Outgoing<'_, T>> {
-        self.shared.writer.resume()?;
+        self.shared.life.writer.resume()?;
         Some(Outgoing { websocket: self })
     }
 
@@ -206,8 +206,8 @@ impl<T: Transport> WebSocket<T> {
     /// The code or the reason may not be sent, or the connection has failed; if the peer does not close in time,
     /// [`Timeout::Close`](crate::Timeout::Close). Drop the `WebSocket` then, as after success.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
-        if !self.shared.writer.is_closed() {
-            self.shared.writer.close(code, reason)?;
+        if !self.shared.life.writer.is_closed() {
+            self.shared.life.writer.close(code, reason)?;
         }
         while self.recv().await?.is_some() {}
         Ok(())
@@ -218,18 +218,18 @@ impl<T: Transport> WebSocket<T> {
     /// # Errors
     /// The code or the reason may not be sent, or the connection is closed or has failed.
     pub async fn start_close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
-        self.shared.writer.close(code, reason)?;
+        self.shared.life.writer.close(code, reason)?;
         self.flush().await
     }
 
     /// How the connection ended, once it has.
     pub fn closure(&self) -> Option<&Closure> {
-        self.shared.closure()
+        self.shared.life.closure()
     }
 
     /// What the handshake agreed on.
     pub fn agreed(&self) -> &Agreed {
-        self.shared.agreed()
+        self.shared.life.agreed()
     }
 
     /// The time between the latest answered keepalive ping and its pong.
@@ -239,8 +239,7 @@ impl<T: Transport> WebSocket<T> {
 
     /// The sending half of the core, to queue whatever it offers. [`flush`](Self::flush) or `recv` sends it.
     pub fn writer(&mut self) -> &mut LentWriter {
-        self.shared.backpressure.lend();
-        &mut self.shared.writer
+        self.shared.life.lend_writer()
     }
 
     /// Bytes that were received and not used up. They are lost when the stream is taken out.
@@ -249,17 +248,8 @@ impl<T: Transport> WebSocket<T> {
     }
 
     fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let position = self.shared.writer.position();
+        let position = self.shared.life.position();
         self.shared.poll_flushed(cx, position)
-    }
-}
-
-/// The message of an event that was asked for as one.
-#[inline]
-pub(crate) fn message(event: Option<Event<'_>>) -> Option<Message<'_>> {
-    match event {
-        Some(Event::Message(message)) => Some(message),
-        _ => None,
     }
 }
 
@@ -275,7 +265,7 @@ impl<T: Transport> Outgoing<'_, T> {
     /// The connection is closed or has failed, or the piece has another type than the message.
     pub async fn write<'m>(&mut self, piece: impl Into<Message<'m>>) -> Result<(), Error> {
         self.websocket.ready().await?;
-        match self.websocket.shared.writer.resume() {
+        match self.websocket.shared.life.writer.resume() {
             Some(mut fragments) => Ok(fragments.write(piece)?),
             None => Err(crate::error::SendErrorKind::Closed.into()),
         }
@@ -287,7 +277,7 @@ impl<T: Transport> Outgoing<'_, T> {
     /// As [`write`](Self::write).
     pub async fn finish(self) -> Result<(), Error> {
         self.websocket.ready().await?;
-        match self.websocket.shared.writer.resume() {
+        match self.websocket.shared.life.writer.resume() {
             Some(fragments) => fragments.finish()?,
             None => return Err(crate::error::SendErrorKind::Closed.into()),
         }
@@ -303,7 +293,7 @@ impl<T: Transport> Stream for WebSocket<T> {
         let this = self.get_mut();
         let is_ready = ready!(this.poll_ready_to_receive(cx, Wanted::Messages));
         Poll::Ready(match is_ready {
-            Ok(_) => message(this.inbound.event()).map(|message| Ok(message.into_owned())),
+            Ok(_) => this.inbound.message().map(|message| Ok(message.into_owned())),
             Err(error) => Some(Err(error)),
         })
     }
@@ -311,7 +301,7 @@ impl<T: Transport> Stream for WebSocket<T> {
 
 impl<T: Transport> FusedStream for WebSocket<T> {
     fn is_terminated(&self) -> bool {
-        self.shared.is_done()
+        self.shared.life.is_done()
     }
 }
 
@@ -334,8 +324,8 @@ impl<'m, T: Transport> Sink<Message<'m>> for WebSocket<T> {
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let this = self.get_mut();
-        if !this.shared.writer.is_closed() {
-            this.shared.writer.close(CloseCode::NORMAL, "")?;
+        if !this.shared.life.writer.is_closed() {
+            this.shared.life.writer.close(CloseCode::NORMAL, "")?;
         }
         this.poll_flush_all(cx)
     }
@@ -345,7 +335,7 @@ impl<T: Transport> fmt::Debug for WebSocket<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSocket")
             .field("reader", &self.inbound.reader)
-            .field("writer", &self.shared.writer)
+            .field("writer", &self.shared.life.writer)
             .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,233 @@
+//! What both drivers judge alike: the life of a connection, apart from its stream and its clock.
+
+use std::boxed::Box;
+use std::io;
+
+use super::error::Error;
+use super::input::Inbound;
+use super::lent::LentWriter;
+use crate::config::Config;
+use crate::connection::{self, Agreed, Backpressure, Closure, Connection, Ended, Wants};
+use crate::error::SendErrorKind;
+use crate::frame::Role;
+use crate::reader::{Delivery, What};
+
+/// What the receiver asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Messages,
+    Events,
+    Parts,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Open,
+    /// The peer takes nothing any more.
+    Stalled,
+    Done,
+}
+
+/// Why the connection failed, until that was reported.
+enum Failure {
+    None,
+    Unreported(Box<Error>),
+    Reported,
+}
+
+/// Everything but the reader, the stream and the clock.
+pub(crate) struct Life {
+    pub(crate) writer: LentWriter,
+    pub(crate) stage: Stage,
+    /// Our write side is shut down.
+    pub(crate) shut: bool,
+    /// How many bytes a thread has taken out of the outbox to write them.
+    pub(crate) in_flight: usize,
+    agreed: Agreed,
+    closure: Option<Box<Closure>>,
+    backpressure: Backpressure,
+    /// How many bytes have left since the beginning.
+    written: u64,
+    ended: Ended,
+    role: Role,
+    failure: Failure,
+}
+
+impl Life {
+    pub(crate) fn new(connection: Connection, config: &Config, leftover: &[u8]) -> (Inbound, Self) {
+        let role = connection.role();
+        let (reader, writer, agreed) = connection.into_parts();
+        let life = Self {
+            writer: LentWriter::new(writer),
+            stage: Stage::Open,
+            shut: false,
+            in_flight: 0,
+            agreed,
+            closure: None,
+            backpressure: Backpressure::new(config),
+            written: 0,
+            ended: Ended::default(),
+            role,
+            failure: Failure::None,
+        };
+        (Inbound::new(reader, leftover), life)
+    }
+
+    pub(crate) fn agreed(&self) -> &Agreed {
+        &self.agreed
+    }
+
+    pub(crate) fn closure(&self) -> Option<&Closure> {
+        self.closure.as_deref()
+    }
+
+    /// Whether nothing will be received or sent any more.
+    pub(crate) fn is_done(&self) -> bool {
+        self.stage == Stage::Done
+    }
+
+    /// Whether the connection has failed, reported or not.
+    pub(crate) fn is_broken(&self) -> bool {
+        !matches!(self.failure, Failure::None)
+    }
+
+    /// Whether the peer's stream has ended.
+    pub(crate) fn is_eof(&self) -> bool {
+        self.ended.eof
+    }
+
+    /// Goes through the input until something wanted is ready. `on_pong` gets the payload of each pong.
+    #[inline]
+    pub(crate) fn parse(&mut self, inbound: &mut Inbound, wanted: Wanted, mut on_pong: impl FnMut(&[u8])) -> bool {
+        let delivery = if wanted == Wanted::Parts { Delivery::Parts } else { Delivery::Whole };
+        if self.stage == Stage::Done {
+            return false;
+        }
+        loop {
+            match inbound.step(&mut self.writer, &mut self.ended, delivery) {
+                Ok(Some(What::Message(_) | What::Piece { .. })) => return true,
+                Ok(Some(what)) => {
+                    if what == What::Pong {
+                        on_pong(inbound.control());
+                    }
+                    if wanted != Wanted::Messages {
+                        return true;
+                    }
+                }
+                Ok(None) => return false,
+                Err(error) => {
+                    inbound.clear();
+                    self.fail(error.into());
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Takes note of what a read brought: whether bytes were heard. What the bytes are is [`parse`](Self::parse)'s.
+    pub(crate) fn note_read(&mut self, inbound: &Inbound, result: io::Result<usize>) -> bool {
+        match result {
+            Ok(0) => {
+                self.ended.eof = true;
+                if !inbound.reader.is_done() {
+                    self.fail(Error::UnexpectedEof);
+                    self.finish(inbound);
+                }
+                false
+            }
+            Ok(_) => true,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => false,
+            Err(error) => {
+                self.fail(error.into());
+                self.finish(inbound);
+                false
+            }
+        }
+    }
+
+    /// Takes note that bytes have left.
+    #[inline]
+    pub(crate) fn wrote(&mut self, count: usize) {
+        self.written += count as u64;
+    }
+
+    /// Remembers the first failure. Once both ends have closed, whatever happens to the transport is none.
+    pub(crate) fn fail(&mut self, error: Error) {
+        let is_clean = self.ended.closed && self.writer.is_closed();
+        if !is_clean && let Failure::None = self.failure {
+            self.failure = Failure::Unreported(Box::new(error));
+        }
+    }
+
+    /// The connection has ended.
+    pub(crate) fn finish(&mut self, inbound: &Inbound) {
+        self.ended.eof = true;
+        self.stage = Stage::Done;
+        self.closure = connection::closure(&inbound.reader, &self.writer, self.ended).map(Box::new);
+        self.writer.abort();
+    }
+
+    /// The failure, the first time it is asked for.
+    pub(crate) fn take_failure(&mut self) -> Option<Error> {
+        if let Failure::None = self.failure {
+            return None;
+        }
+        match std::mem::replace(&mut self.failure, Failure::Reported) {
+            Failure::Unreported(error) => Some(*error),
+            Failure::None | Failure::Reported => None,
+        }
+    }
+
+    /// What a sender is told. The failure itself is the receiver's, if there is one `apart` from the sender.
+    pub(crate) fn sending_failure(&mut self, apart: bool) -> Error {
+        let failure = if apart { None } else { self.take_failure() };
+        failure.unwrap_or_else(|| SendErrorKind::Closed.into())
+    }
+
+    /// What the transport should do while `pending` bytes wait to leave.
+    pub(crate) fn wants(&self, inbound: &Inbound, pending: usize) -> Wants {
+        connection::wants(self.role, &inbound.reader, &self.writer, pending, self.ended)
+    }
+
+    /// How many bytes wait to leave, wherever they are.
+    #[inline]
+    pub(crate) fn pending(&self) -> usize {
+        self.writer.queued() + self.in_flight
+    }
+
+    /// How many bytes have left since the beginning.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Where the stream will be when all that waits now has left.
+    pub(crate) fn position(&self) -> u64 {
+        self.written + self.pending() as u64
+    }
+
+    /// Whether the outbox has room for a message now.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        self.backpressure.has_room(self.pending())
+    }
+
+    /// Hands the writer out to answer a message.
+    #[inline]
+    pub(crate) fn lend_writer(&mut self) -> &mut LentWriter {
+        self.backpressure.lend();
+        &mut self.writer
+    }
+
+    /// The writer is back.
+    #[inline]
+    pub(crate) fn settle_writer(&mut self) {
+        self.backpressure.settle(self.position());
+    }
+
+    /// Whether the peer may be given cause for more answers. After Close there are none.
+    #[inline]
+    pub(crate) fn may_read(&self) -> bool {
+        self.writer.is_closed() || self.backpressure.may_read(self.written, self.position())
+    }
+}
