@@ -1306,6 +1306,30 @@ fn cuts_of_any_kind_give_the_same_result() {
     }
 }
 
+/// Bytes that mean something to a head, put where they do not belong.
+#[test]
+fn damaged_messages_never_panic() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut draw = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    let bytes = b"\r\n\0 \t:;,=\"\\/@#[]%?0fA\x7f\x80\xff";
+    for message in messages() {
+        for _ in 0..1_000 {
+            let mut data = [b"?", message.as_bytes()].concat();
+            for _ in 0..=draw(4) {
+                let (at, byte) = (draw(data.len()), bytes[draw(bytes.len())]);
+                if draw(2) == 0 { data[at] = byte } else { data.insert(at, byte) }
+            }
+            fuzz_handshake::request(&data);
+            fuzz_handshake::response(&data);
+        }
+    }
+}
+
 #[test]
 fn every_split_in_two_gives_the_same_result() {
     for message in messages() {
