@@ -71,6 +71,14 @@ impl Outbox {
         }
     }
 
+    /// Bytes that are no frames.
+    #[cfg(all(feature = "std", feature = "handshake"))]
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        let mut outbox = Self::new(None);
+        outbox.push_bytes(bytes);
+        outbox
+    }
+
     /// How many bytes wait to leave.
     #[inline]
     pub fn queued(&self) -> usize {

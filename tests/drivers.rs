@@ -581,7 +581,6 @@ async fn l13_a_streamed_message_that_is_dropped_half_way_never_ends_by_itself() 
     let (mut a, mut b) = pair(1 << 16);
     let mut outgoing = a.start(Kind::Text).await.expect("room");
     outgoing.write("Hel").await.expect("room");
-    drop(outgoing);
     assert!(matches!(a.send("another").await, Err(Error::Send(sockeye::SendErrorKind::Unfinished))));
     a.ping(b"between").await.expect("control frames stay possible");
     let event = b.recv_event().await.expect("no failure").expect("open").into_owned();

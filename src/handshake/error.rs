@@ -72,6 +72,12 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
+    /// The same if it is a refusal.
+    #[cfg(feature = "std")]
+    pub(crate) fn refused(self) -> Option<Self> {
+        matches!(self, Self::Refused(_)).then_some(self)
+    }
+
     /// The status code of a refusal.
     pub fn status(&self) -> Option<u16> {
         match self {

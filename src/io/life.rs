@@ -164,7 +164,9 @@ impl Life {
     pub(crate) fn finish(&mut self, inbound: &Inbound) {
         self.ended.eof = true;
         self.stage = Stage::Done;
-        self.closure = connection::closure(&inbound.reader, &self.writer, self.ended).map(Box::new);
+        let closure = connection::closure(&inbound.reader, &self.writer, self.ended);
+        let was_clean = !self.is_broken();
+        self.closure = closure.map(|closure| Box::new(Closure { was_clean: closure.was_clean && was_clean, ..closure }));
         self.writer.abort();
     }
 
@@ -231,3 +233,7 @@ impl Life {
         self.writer.is_closed() || self.backpressure.may_read(self.written, self.position())
     }
 }
+
+/// Who sends more than this behind a request that was refused does not deserve to read why.
+#[cfg(feature = "handshake")]
+pub(crate) const MAX_DRAINED: usize = 1 << 20;

@@ -10,6 +10,7 @@ use bytes::Buf;
 use super::clock::Clock;
 use super::driver::Transport;
 use super::error::{Error, Timeout};
+use super::life::MAX_DRAINED;
 use super::websocket::WebSocket;
 use crate::config::Config;
 use crate::handshake::{HandshakeError, Reject, client, nonce, server};
@@ -49,25 +50,17 @@ pub(crate) async fn client<T: Transport>(
     let mut opening = Opening::new(transport, config);
     let mut head = Vec::new();
     let mut pending = request.write(nonce(), config, &mut head)?;
-    opening.send(&mut outbox(&head)).await?;
+    opening.send(&mut Outbox::of(&head)).await?;
     let received = opening.receive(|input| pending.receive(input).transpose()).await;
     let (response, leftover) = match received {
         Ok(Some((response, leftover))) => (response?, leftover),
         Ok(None) => return Err(pending.eof().into()),
         // A refusal whose body did not come to its end is a refusal.
-        Err(error) => {
-            return Err(match pending.eof() {
-                HandshakeError::Refused(refusal) => HandshakeError::Refused(refusal).into(),
-                _ => error,
-            });
-        }
+        Err(error) => return Err(pending.eof().refused().map_or(error, HandshakeError::into)),
     };
     let connection = response.connect(config);
     Ok((WebSocket::new(opening.transport, connection, config, &leftover), response))
 }
-
-/// Who sends more than this behind a request that was refused does not deserve to read why.
-const MAX_DRAINED: usize = 1 << 20;
 
 struct Opening<T: Transport> {
     transport: T,
@@ -123,7 +116,7 @@ impl<T: Transport> Opening<T> {
 
     /// Sends the refusal, and drains what the client still sends: unread data would turn the refusal into a reset.
     async fn refuse(&mut self, reject: &Reject) -> Result<(), Error> {
-        self.send(&mut outbox(&reject.to_vec())).await?;
+        self.send(&mut Outbox::of(&reject.to_vec())).await?;
         poll_fn(|cx| self.transport.poll_shutdown(cx)).await?;
         let mut drained = 0;
         let drain = |input: &mut &[u8]| {
@@ -149,10 +142,4 @@ impl<T: Transport> Opening<T> {
     fn poll_deadline<R>(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, Error>> {
         self.clock.poll(cx, true).map(|_| Err(Timeout::Handshake.into()))
     }
-}
-
-fn outbox(bytes: &[u8]) -> Outbox {
-    let mut outbox = Outbox::new(None);
-    outbox.push_bytes(bytes);
-    outbox
 }

@@ -35,6 +35,8 @@
 //! thread, would wait for each other; [`Config::write_timeout`](crate::Config::write_timeout) ends that. Who sends and
 //! receives much at the same time uses two threads: [`split`](WebSocket::split).
 
+#[cfg(feature = "handshake")]
+mod opening;
 mod split;
 mod state;
 mod stream;

@@ -398,7 +398,7 @@ impl<W: WriteHalf> Sender<W> {
     /// # Errors
     /// The connection is closed, or has failed; the receiver knows why.
     pub fn send<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), Error> {
-        self.accept(|state| Ok(state.life.writer.send(message)?)).and_then(|position| self.flush_accepted(position))
+        self.accept(|state| state.life.writer.send(message)).and_then(|position| self.flush_accepted(position))
     }
 
     /// Queues a message, as soon as the outbox has room. [`flush`](Self::flush) or any `send` sends it, or the receiver
@@ -407,7 +407,7 @@ impl<W: WriteHalf> Sender<W> {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn feed<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), Error> {
-        self.accept(|state| Ok(state.life.writer.send(message)?)).map(drop)
+        self.accept(|state| state.life.writer.send(message)).map(drop)
     }
 
     /// Waits until everything that is queued now has reached the kernel.
