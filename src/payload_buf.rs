@@ -41,7 +41,7 @@ impl<'a> PayloadBuf<'a> {
         }
         // SAFETY: the first `already` bytes were initialized by an earlier call, and the buffer was neither grown nor
         // given away since, which both reset `initialized`; the rest was initialized just now.
-        unsafe { spare.assume_init_mut() }
+        unsafe { &mut *(core::ptr::from_mut(spare) as *mut [u8]) }
     }
 
     /// Counts bytes that were read into [`spare`](Self::spare), as many as it had at most.
