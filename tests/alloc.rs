@@ -2,7 +2,6 @@
 //! and its own pool of buffers, so that tests do not disturb each other.
 
 #![cfg(feature = "std")] // for `Config::DEFAULT`
-
 #![allow(unsafe_code)] // a global allocator is unsafe to write
 
 use std::alloc::{GlobalAlloc, Layout, System};
