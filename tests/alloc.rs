@@ -1,6 +1,7 @@
 //! What the core holds in memory, counted by the allocator. Each test runs in a thread of its own, with its own counters
 //! and its own pool of buffers, so that tests do not disturb each other.
 
+#![cfg(feature = "std")] // for `Config::DEFAULT`
 #![allow(unsafe_code)] // a global allocator is unsafe to write
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -1,6 +1,8 @@
 //! RFC 6455 by section, against hand-made frames and between two ends, for both roles wherever a rule holds for both.
 //! Tests are named after the requirements they show.
 
+#![cfg(feature = "std")] // for `Config::DEFAULT`
+
 use sockeye::frame::{FrameHeader, Opcode};
 use sockeye::{
     Agreed, CloseCode, CloseFrame, Config, Connection, Event, Kind, Message, Prepared, ProtocolError, Reply, Role,

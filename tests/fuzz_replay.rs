@@ -1,5 +1,7 @@
 //! Replays the fuzz targets over their committed corpus, so that what a fuzzer found once stays found on stable Rust.
 
+#![cfg(feature = "std")] // for `Config::DEFAULT`
+
 use std::fs;
 use std::path::Path;
 

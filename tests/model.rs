@@ -1,5 +1,7 @@
 //! Random conversations and random lists of calls, judged by the naive decoder.
 
+#![cfg(feature = "std")] // for `Config::DEFAULT`
+
 use bytes::Buf;
 use proptest::collection::vec;
 use proptest::prelude::*;

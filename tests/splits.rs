@@ -1,5 +1,7 @@
 //! However a byte stream is cut, and whichever way it is received, the events and the error are the same.
 
+#![cfg(feature = "std")] // for `Config::DEFAULT`
+
 use bytes::BufMut;
 use sockeye::{Agreed, Config, Connection, Event, Message, Part, ProtocolError, Reader, Role};
 
