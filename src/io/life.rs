@@ -166,7 +166,8 @@ impl Life {
         self.stage = Stage::Done;
         let closure = connection::closure(&inbound.reader, &self.writer, self.ended);
         let was_clean = !self.is_broken();
-        self.closure = closure.map(|closure| Box::new(Closure { was_clean: closure.was_clean && was_clean, ..closure }));
+        self.closure =
+            closure.map(|closure| Box::new(Closure { was_clean: closure.was_clean && was_clean, ..closure }));
         self.writer.abort();
     }
 
