@@ -304,8 +304,7 @@ pub(crate) fn advance(
                 Some(ready) if ready.what == What::Close => {
                     ended.closed = true;
                     ended.by_peer = !writer.is_closed();
-                    let code = reader.close_frame().flatten().map(|frame| frame.code);
-                    writer.reply(code.map_or(Reply::EMPTY_CLOSE, Reply::close)); // §5.5.1
+                    writer.reply(Reply::echo(reader.close_frame().flatten())); // §5.5.1
                 }
                 _ => {}
             }
