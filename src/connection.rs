@@ -181,6 +181,12 @@ impl Connection {
         &'a mut self,
         input: &mut &'i mut [u8],
     ) -> Result<Option<(Event<'a>, &'a mut Writer)>, ProtocolError> {
+        self.backpressure.settle(self.writer.position());
+        if let Some(Ok(message)) = self.reader.take_whole(input) {
+            self.backpressure.lend();
+            return Ok(Some((Event::Message(message), &mut self.writer)));
+        }
+        // Anything else, and a failure, which is repeated.
         let (ready, used) = self.take_step(input, Delivery::Whole)?;
         self.backpressure.lend();
         #[allow(unsafe_code)]

@@ -207,6 +207,9 @@ impl Reader {
     /// The peer broke the protocol or a limit. All input is used up then; every further call says the same.
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        if let Some(message) = self.take_whole(input) {
+            return message.map(|message| Some(Event::Message(message)));
+        }
         let (ready, used) = self.take_step(input, Delivery::Whole)?;
         #[allow(unsafe_code)]
         // SAFETY: the step was made over these very bytes.
@@ -416,6 +419,30 @@ impl Reader {
             self.fail(error);
         }
         result
+    }
+
+    /// The message at the start of the input, if it lies there whole, as one frame.
+    #[inline]
+    pub(crate) fn take_whole<'i>(&mut self, input: &mut &'i mut [u8]) -> Option<Result<Message<'i>, ProtocolError>> {
+        if self.lent || !matches!(self.phase, Phase::Open) {
+            return None;
+        }
+        let WholeMessage { kind, key, start, end } = self.whole_message(input)?;
+        let (used, rest) = mem::take(input).split_at_mut_checked(end)?;
+        let payload = used.get_mut(start..)?;
+        mask(payload, key);
+        if kind == Kind::Text && !utf8::is_valid(payload) {
+            self.fail(ProtocolError::InvalidUtf8);
+            return Some(Err(ProtocolError::InvalidUtf8));
+        }
+        *input = rest;
+        let payload = Payload::from(&*payload);
+        Some(Ok(match kind {
+            #[allow(unsafe_code)]
+            // SAFETY: validated just now.
+            Kind::Text => Message::Text(unsafe { Text::new_unchecked(payload) }),
+            Kind::Binary => Message::Binary(payload),
+        }))
     }
 
     /// The commonest case by far: between messages, one that lies whole in the input, as one frame. Everything that
