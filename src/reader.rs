@@ -207,6 +207,9 @@ impl Reader {
     /// The peer broke the protocol or a limit. All input is used up then; every further call says the same.
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        if input.is_empty() && self.needs_input() {
+            return Ok(None);
+        }
         if let Some(message) = self.take_whole(input) {
             return message.map(|message| Some(Event::Message(message)));
         }
@@ -419,6 +422,12 @@ impl Reader {
             self.fail(error);
         }
         result
+    }
+
+    /// Whether nothing can be produced, or given back, without more input.
+    #[inline]
+    fn needs_input(&self) -> bool {
+        matches!(self.phase, Phase::Open) && matches!(self.progress, Progress::Header { .. }) && !self.lent
     }
 
     /// The message at the start of the input, if it lies there whole, as one frame.

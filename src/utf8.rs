@@ -89,16 +89,17 @@ impl Utf8 {
 /// Validates a whole text.
 #[inline]
 pub(crate) fn is_valid(text: &[u8]) -> bool {
-    #[cfg(feature = "std")]
-    if text.len() >= VECTOR_FROM {
-        return simdutf8::basic::from_utf8(text).is_ok();
+    if text.len() < VECTOR_FROM && is_ascii(text) {
+        return true;
     }
-    is_ascii(text) || str::from_utf8(text).is_ok()
+    #[cfg(feature = "std")]
+    return simdutf8::basic::from_utf8(text).is_ok();
+    #[cfg(not(feature = "std"))]
+    return str::from_utf8(text).is_ok();
 }
 
-/// Below this many bytes the vector code has more to set up than to gain.
-#[cfg(feature = "std")]
-const VECTOR_FROM: usize = 64;
+/// Below this many bytes the vector code has more to set up than to gain, for text that is ASCII.
+const VECTOR_FROM: usize = 256;
 
 /// Looks at eight bytes at a time; short texts are mostly ASCII.
 #[inline]
