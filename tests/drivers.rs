@@ -551,7 +551,11 @@ async fn l13_two_endpoints_that_stream_at_each_other_do_not_deadlock() {
         tokio::spawn(async move {
             let (mut receiver, sender) = ws.into_split();
             let sending = tokio::spawn(async move {
-                sender.send(&payload(500_000)).await.expect("sent");
+                let mut pieces = sender.start(Kind::Binary).await.expect("room");
+                for piece in payload(500_000).chunks(9_000) {
+                    pieces.write(piece).await.expect("room");
+                }
+                pieces.finish().await.expect("sent");
                 sender
             });
             let mut total = 0;

@@ -29,6 +29,9 @@ pub type Receiver<S> = super::split::Receiver<FuturesIo<S>>;
 /// The sending end of a split connection.
 pub type Sender<S> = super::split::Sender<FuturesIo<S>>;
 
+/// A message that a sender sends in pieces.
+pub type Pieces<'a, S> = super::split::Pieces<'a, FuturesIo<S>>;
+
 /// A message that is being sent in pieces.
 pub type Outgoing<'a, S> = super::websocket::Outgoing<'a, FuturesIo<S>>;
 

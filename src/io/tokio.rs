@@ -30,6 +30,9 @@ pub type Receiver<S> = super::split::Receiver<TokioIo<S>>;
 /// The sending end of a split connection.
 pub type Sender<S> = super::split::Sender<TokioIo<S>>;
 
+/// A message that a sender sends in pieces.
+pub type Pieces<'a, S> = super::split::Pieces<'a, TokioIo<S>>;
+
 /// A message that is being sent in pieces.
 pub type Outgoing<'a, S> = super::websocket::Outgoing<'a, TokioIo<S>>;
 

@@ -265,10 +265,7 @@ impl<T: Transport> Outgoing<'_, T> {
     /// The connection is closed or has failed, or the piece has another type than the message.
     pub async fn write<'m>(&mut self, piece: impl Into<Message<'m>>) -> Result<(), Error> {
         self.websocket.ready().await?;
-        match self.websocket.shared.life.writer.resume() {
-            Some(mut fragments) => Ok(fragments.write(piece)?),
-            None => Err(crate::error::SendErrorKind::Closed.into()),
-        }
+        self.websocket.shared.life.writer.write_piece(piece.into())
     }
 
     /// Ends the message, and waits until it has reached the kernel.
@@ -277,10 +274,7 @@ impl<T: Transport> Outgoing<'_, T> {
     /// As [`write`](Self::write).
     pub async fn finish(self) -> Result<(), Error> {
         self.websocket.ready().await?;
-        match self.websocket.shared.life.writer.resume() {
-            Some(fragments) => fragments.finish()?,
-            None => return Err(crate::error::SendErrorKind::Closed.into()),
-        }
+        self.websocket.shared.life.writer.finish_pieces()?;
         self.websocket.flush().await
     }
 }

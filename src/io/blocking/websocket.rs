@@ -11,7 +11,7 @@ use super::stream::{Armed, Stream};
 use crate::close::CloseCode;
 use crate::config::Config;
 use crate::connection::{Agreed, Closure, Connection};
-use crate::error::{SendError, SendErrorKind};
+use crate::error::SendError;
 use crate::frame::Role;
 use crate::io::error::Error;
 use crate::io::input::Inbound;
@@ -392,10 +392,7 @@ impl<S: Stream> Outgoing<'_, S> {
     /// The connection is closed or has failed, or the piece has another type than the message.
     pub fn write<'m>(&mut self, piece: impl Into<Message<'m>>) -> Result<(), Error> {
         self.websocket.ready()?;
-        match self.websocket.link.state.life.writer.resume() {
-            Some(mut fragments) => Ok(fragments.write(piece)?),
-            None => Err(SendErrorKind::Closed.into()),
-        }
+        self.websocket.link.state.life.writer.write_piece(piece.into())
     }
 
     /// Ends the message, and waits until it has reached the kernel.
@@ -404,10 +401,7 @@ impl<S: Stream> Outgoing<'_, S> {
     /// As [`write`](Self::write).
     pub fn finish(self) -> Result<(), Error> {
         self.websocket.ready()?;
-        match self.websocket.link.state.life.writer.resume() {
-            Some(fragments) => fragments.finish()?,
-            None => return Err(SendErrorKind::Closed.into()),
-        }
+        self.websocket.link.state.life.writer.finish_pieces()?;
         self.websocket.flush_accepted()
     }
 }
