@@ -59,7 +59,7 @@ fn xor(payload: &mut [u8], key: [u8; 4]) {
 /// A masking key from a cryptographically strong generator that the operating system seeds.
 #[cfg(feature = "std")]
 pub(crate) fn strong_key() -> [u8; 4] {
-    rand::random()
+    crate::random::random()
 }
 
 #[cfg(test)]
