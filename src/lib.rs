@@ -111,6 +111,8 @@ mod message;
 mod outbox;
 mod payload_buf;
 mod pool;
+#[cfg(feature = "std")]
+mod random;
 mod reader;
 mod timers;
 mod utf8;
