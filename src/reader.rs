@@ -118,6 +118,12 @@ struct Control {
     bytes: [u8; MAX_CONTROL_PAYLOAD],
 }
 
+impl Control {
+    fn bytes(&self) -> Option<&[u8]> {
+        self.bytes.get(..self.len as usize)
+    }
+}
+
 /// What one [`Reader::step`] did.
 #[derive(Debug)]
 pub struct Step {
@@ -257,6 +263,9 @@ impl Reader {
 
     /// Passes a position on if it fits the input and this reader.
     fn checked(&self, ready: Ready, input: &[u8]) -> Option<Ready> {
+        if ready.what == What::Close {
+            return self.close_frame().is_some().then_some(ready);
+        }
         let bytes = self.lendable(ready.place, input)?;
         let is_text = matches!(ready.what, What::Message(Kind::Text) | What::Piece { kind: Kind::Text, .. });
         (!is_text || utf8::is_valid(bytes)).then_some(ready)
@@ -265,8 +274,9 @@ impl Reader {
     fn lendable<'a>(&'a self, place: Place, input: &'a [u8]) -> Option<&'a [u8]> {
         match place {
             Place::Input { start, end } => input.get(start..end),
-            Place::Buffer => self.lent.then_some(&self.buffer),
-            Place::Control => Some(self.control_payload()),
+            // A message that is being put together is not to be had, even while something else is lent.
+            Place::Buffer => (self.lent && !self.is_assembling()).then_some(&self.buffer),
+            Place::Control => self.control.as_deref().filter(|_| self.lent)?.bytes(),
             Place::Character { len } => self.character.get(..len as usize),
         }
     }
@@ -534,6 +544,7 @@ impl Reader {
         if !done {
             return Ok(None);
         }
+        self.lent = matches!(place, Place::Control);
         let what = match frame.opcode {
             Opcode::Close => {
                 let payload = self.lendable(place, input).unwrap_or_default();
@@ -547,7 +558,6 @@ impl Reader {
             Opcode::Ping => What::Ping,
             _ => What::Pong,
         };
-        self.lent = matches!(place, Place::Control);
         Ok(Some(Ready { what, place }))
     }
 
@@ -727,7 +737,7 @@ impl Reader {
         self.lent = false;
         self.initialized = 0;
         self.control = None;
-        if self.message.as_ref().is_none_or(|message| message.handling != Handling::Assembled) {
+        if !self.is_assembling() {
             pool::give(mem::take(&mut self.buffer));
         }
     }
@@ -738,8 +748,8 @@ impl Reader {
         self.discard();
     }
 
-    fn control_payload(&self) -> &[u8] {
-        self.control.as_deref().and_then(|control| control.bytes.get(..control.len as usize)).unwrap_or_default()
+    fn is_assembling(&self) -> bool {
+        self.message.as_ref().is_some_and(|message| message.handling == Handling::Assembled)
     }
 }
 
