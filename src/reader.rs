@@ -102,10 +102,19 @@ struct Unfinished {
     announced: u64,
 }
 
+impl Unfinished {
+    /// Whether it may not be put together, though its parts might be lent: a header that was read in search of parts
+    /// was judged by the limit of those.
+    #[inline]
+    fn is_over(&self, max_message_size: usize) -> bool {
+        self.handling == Handling::Assembled && self.announced > max_message_size as u64
+    }
+}
+
 /// What becomes of a message's payload.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Handling {
-    /// It is put together in the buffer.
+    /// It is put together in the buffer, as long as no part of it was lent.
     Assembled,
     /// Its parts are lent as they come.
     Parts,
@@ -198,7 +207,8 @@ impl Reader {
 
     /// The same, lending messages piece by piece as they come: a message of any length in constant memory.
     ///
-    /// Pieces of text end where characters end. Calling [`next`](Self::next) inside a message discards the rest of it.
+    /// Pieces of text end where characters end. Calling [`next`](Self::next) after a piece of a message discards the rest
+    /// of it.
     ///
     /// # Errors
     /// As [`next`](Self::next), with the limit [`Config::max_streamed_size`].
@@ -349,7 +359,10 @@ impl Reader {
         self.give_back();
         match (&self.phase, &self.progress, &self.message) {
             (Phase::Open, Progress::Payload(frame), Some(message))
-                if message.handling == Handling::Assembled && !frame.opcode.is_control() && frame.remaining > 0 =>
+                if message.handling == Handling::Assembled
+                    && !message.is_over(self.max_message_size)
+                    && !frame.opcode.is_control()
+                    && frame.remaining > 0 =>
             {
                 self.grow(1, *frame);
                 Some(PayloadBuf::new(self))
@@ -464,10 +477,7 @@ impl Reader {
         match (kind, &self.message) {
             (Some(_), Some(_)) => return Err(ProtocolError::ExpectedContinuation), // §5.4
             (Some(kind), None) => {
-                let handling = match delivery {
-                    Delivery::Whole => Handling::Assembled,
-                    Delivery::Parts => Handling::Parts,
-                };
+                let handling = Handling::Assembled;
                 let utf8 = Utf8::default();
                 self.message = Some(Unfinished { kind, handling, utf8, fragments: 0, announced: 0 });
             }
@@ -567,6 +577,9 @@ impl Reader {
         let here = input.get_mut(at..end).unwrap_or_default();
         let done = frame.remaining == here.len() as u64;
         let Some(message) = &mut self.message else { return Ok(None) };
+        if message.is_over(self.max_message_size) {
+            return Err(ProtocolError::MessageTooBig { limit: self.max_message_size as u64 });
+        }
         match message.handling {
             Handling::Assembled if done && frame.fin && message.fragments == 1 && self.buffer.is_empty() => {
                 let kind = message.kind;
@@ -664,11 +677,11 @@ impl Reader {
             let frame = self.received(frame, end - at);
             return Ok((self.finish_frame(frame)?, end));
         }
-        message.handling = Handling::Parts;
         if self.buffer.capacity() > 0 {
             // The message began with `next`. What is complete of it comes first.
             self.buffer.truncate(self.buffer.len() - message.utf8.carried());
             if !self.buffer.is_empty() {
+                message.handling = Handling::Parts;
                 self.lent = true;
                 return Ok((Some(Ready { what: What::Piece { kind, last: false }, place: Place::Buffer }), at));
             }
@@ -700,6 +713,16 @@ impl Reader {
         }
         let is_empty = self.lendable(place, input).is_none_or(<[u8]>::is_empty);
         let ready = (last || !is_empty).then_some(Ready { what: What::Piece { kind, last }, place });
+        if let Some(message) = self.message.as_mut().filter(|message| message.handling == Handling::Assembled) {
+            if ready.is_some() {
+                message.handling = Handling::Parts;
+            } else if message.utf8.carried() > 0 {
+                // Nothing was lent yet, so `next` may still want the whole message.
+                self.buffer = pool::take();
+                self.initialized = 0;
+                self.buffer.extend_from_slice(message.utf8.carry());
+            }
+        }
         Ok((ready, used))
     }
 

@@ -2,7 +2,8 @@
 //! show what was not validated.
 #![cfg(feature = "std")] // for `Config::DEFAULT`
 
-use sockeye::{Agreed, Config, Connection, Event, Reader, Role};
+use bytes::BufMut;
+use sockeye::{Agreed, Config, Connection, Event, Message, Part, ProtocolError, Reader, Role};
 
 fn reader(config: &Config) -> Reader {
     Connection::open(Role::Client, Agreed::default(), config).split().0
@@ -68,4 +69,73 @@ fn l9_an_old_position_of_a_control_frame_gives_nothing() {
     let mut other = self::reader(&Config::DEFAULT);
     let ready = other.step(&mut close).expect("valid").ready.expect("Close");
     assert_eq!(other.event(ready, &[]), Some(Event::Close(None)));
+}
+
+#[test]
+fn parts_that_were_asked_for_and_not_lent_leave_the_message_whole() {
+    let text = "é and more";
+    let whole = frame(0x81, text.as_bytes());
+    let mut first = frame(1, b"");
+    first.extend(frame(0, &text.as_bytes()[..1]));
+    let fragments = [first, frame(0x80, &text.as_bytes()[1..])].concat();
+    // Cut behind the header, behind half a character, and behind a first fragment of half a character.
+    for (bytes, cuts) in [(&whole, &[2, 3][..]), (&fragments, &[2, 4, 5, 6, 7])] {
+        for &cut in cuts {
+            for through_payload_buf in [false, true] {
+                let mut reader = reader(&Config::DEFAULT);
+                let (mut front, mut back) = (bytes[..cut].to_vec(), bytes[cut..].to_vec());
+                assert_eq!(reader.next_part(&mut &mut front[..]), Ok(None), "cut at {cut}");
+                let mut input = &mut back[..];
+                if through_payload_buf && let Some(mut payload) = reader.payload_buf() {
+                    let count = payload.room().min(input.len());
+                    payload.put_slice(&input[..count]);
+                    input = &mut input[count..];
+                }
+                let event = reader.next(&mut input).expect("valid");
+                assert_eq!(event, Some(Event::Message(Message::from(text))), "cut at {cut}");
+            }
+        }
+    }
+}
+
+#[test]
+fn parts_that_were_lent_go_on_after_the_message_was_looked_for_as_a_whole() {
+    let text = "κόσμε";
+    for cut in 2..text.len() {
+        let mut bytes = frame(0x81, text.as_bytes());
+        let (front, back) = bytes.split_at_mut(cut);
+        let mut reader = reader(&Config::DEFAULT);
+        assert_eq!(reader.next(&mut &mut front[..]), Ok(None));
+        let mut input = back;
+        let mut parts = String::new();
+        while let Some(part) = reader.next_part(&mut input).expect("valid") {
+            let Part::Piece { data, .. } = part else { panic!("{part:?}") };
+            parts.push_str(data.as_text().expect("text"));
+        }
+        assert_eq!(parts, text, "cut at {cut}");
+    }
+}
+
+#[test]
+fn m2_asking_for_a_part_does_not_lift_the_limit_of_a_whole_message() {
+    let config = Config::DEFAULT.max_message_size(100);
+    for fragments in [vec![frame(0x82, &[7; 200])], vec![frame(2, &[7; 60]), frame(0x80, &[7; 60])]] {
+        let mut reader = reader(&config);
+        let (last, before) = fragments.split_last().expect("some");
+        for fragment in before {
+            assert_eq!(reader.next(&mut &mut fragment.clone()[..]), Ok(None));
+        }
+        let mut last = last.clone();
+        let header = if last[1] == 126 { 4 } else { 2 };
+        let (head, rest) = last.split_at_mut(header);
+        // The first part is what `next` left.
+        if before.is_empty() {
+            assert_eq!(reader.next_part(&mut &mut head[..]), Ok(None));
+            let result = reader.next(&mut &mut rest[..]);
+            assert_eq!(result, Err(ProtocolError::MessageTooBig { limit: 100 }));
+        } else {
+            assert!(matches!(reader.next_part(&mut &mut head[..]), Ok(Some(Part::Piece { last: false, .. }))));
+            assert_eq!(reader.next(&mut &mut rest[..]), Ok(None), "discarded");
+        }
+    }
 }
