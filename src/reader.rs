@@ -352,7 +352,8 @@ impl Reader {
     }
 
     /// Room in the buffer of the message being received, to read a large payload straight into its place: never beyond
-    /// the frame, at least 64 KiB or as much as was received before. Then call [`next`](Self::next), with empty input.
+    /// the frame, and at least one byte. The room grows with what was received, so that a payload of any length takes few
+    /// reads. Then call [`next`](Self::next), with empty input.
     ///
     /// `None` where no payload is under way, or it is not being put together.
     pub fn payload_buf(&mut self) -> Option<PayloadBuf<'_>> {
@@ -364,7 +365,11 @@ impl Reader {
                     && !frame.opcode.is_control()
                     && frame.remaining > 0 =>
             {
-                self.grow(1, *frame);
+                let frame = *frame;
+                // A small rest of room is not worth a read of its own. Where less was received than is left, growing
+                // would take memory out of proportion.
+                let worth_a_read = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(BLOCK);
+                self.grow(self.buffer.len().clamp(1, worth_a_read), frame);
                 Some(PayloadBuf::new(self))
             }
             _ => None,

@@ -139,3 +139,29 @@ fn m2_asking_for_a_part_does_not_lift_the_limit_of_a_whole_message() {
         }
     }
 }
+
+#[test]
+fn c2_a_payload_read_into_its_place_takes_few_reads_whatever_room_is_left() {
+    // The buffer is left with one byte of room by what came through the input.
+    for before in [1, 4095, 65_535] {
+        let mut reader = reader(&Config::DEFAULT.unlimited());
+        let mut head = vec![0x82, 127];
+        head.extend((10_u64 << 20).to_be_bytes());
+        head.resize(10 + before, 0);
+        assert_eq!(reader.next(&mut &mut head[..]), Ok(None));
+        let mut received = before;
+        while received < 10 << 20 {
+            let payload = reader.payload_buf();
+            let Some(mut payload) = payload else { break };
+            let room = payload.room();
+            assert!(room >= received.min(16 << 10).min((10 << 20) - received), "{room} bytes of room at {received}");
+            // All but one byte is filled.
+            let count = if room > 1 { room - 1 } else { 1 };
+            payload.spare();
+            payload.advance(count);
+            received += count;
+        }
+        let event = reader.next(&mut &mut [][..]).expect("valid").expect("a message");
+        assert_eq!(event, Event::Message(vec![0; 10 << 20].into()));
+    }
+}
