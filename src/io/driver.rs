@@ -260,6 +260,9 @@ impl<T: Transport> Shared<T> {
         if self.unflushed {
             ready!(self.transport.poll_flush(cx))?;
             self.unflushed = false;
+            if let Some(clock) = &mut self.clock {
+                clock.timers.wrote();
+            }
         }
         Poll::Ready(Ok(()))
     }

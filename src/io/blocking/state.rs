@@ -110,7 +110,10 @@ impl State {
                 self.life.wrote(count);
                 self.timers.wrote();
             }
-            (Ok(_), Act::Flush) => self.flushed = self.life.written(),
+            (Ok(_), Act::Flush) => {
+                self.flushed = self.life.written();
+                self.timers.wrote();
+            }
             (Err(error), Act::Write | Act::Flush) => {
                 // What the peer sent before it went away is still to be had.
                 self.life.fail(error.into());
