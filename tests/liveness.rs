@@ -125,6 +125,33 @@ async fn l10_a_flush_that_had_to_wait_once_is_no_stalled_write_later() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_send_that_did_not_reach_the_kernel_is_not_reported_as_sent() {
+    // The peer closes, and then takes nothing more.
+    let (ws, mut wire) = half(Role::Server, 64, &Config::DEFAULT);
+    wire.write_all(b"\x88\x80\0\0\0\0").await.expect("room");
+    let (mut receiver, sender) = ws.into_split();
+    let sending = tokio::spawn(async move { sender.send(&[7; 5000]).await });
+    tokio::task::yield_now().await;
+    receiver.drain().await.expect("both ends have closed");
+    let error = sending.await.expect("no panic").expect_err("most of it is still here");
+    assert!(matches!(error, Error::Send(SendErrorKind::Closed)), "{error}");
+
+    let mut writes = 0;
+    let stream = Told {
+        read: once(b"\x88\x80\0\0\0\0"),
+        write: Box::new(move |_| {
+            writes += 1;
+            Poll::Ready(if writes == 1 { Ok(1) } else { Err(io::ErrorKind::BrokenPipe.into()) })
+        }),
+        ..Told::default()
+    };
+    let mut ws = open(stream, Role::Server, &Config::DEFAULT);
+    ws.feed("never arrives").await.expect("room");
+    assert!(matches!(ws.recv_event().await, Ok(Some(Event::Close(None)))));
+    ws.flush().await.expect_err("the stream broke before it had all been written");
+}
+
 #[test]
 fn futures_and_types_can_be_sent_to_another_thread() {
     fn is_send<T: Send>(_: &T) {}
