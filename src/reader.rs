@@ -102,10 +102,19 @@ struct Unfinished {
     announced: u64,
 }
 
+impl Unfinished {
+    /// Whether it may not be put together, though its parts might be lent: a header that was read in search of parts
+    /// was judged by the limit of those.
+    #[inline]
+    fn is_over(&self, max_message_size: usize) -> bool {
+        self.handling == Handling::Assembled && self.announced > max_message_size as u64
+    }
+}
+
 /// What becomes of a message's payload.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Handling {
-    /// It is put together in the buffer.
+    /// It is put together in the buffer, as long as no part of it was lent.
     Assembled,
     /// Its parts are lent as they come.
     Parts,
@@ -116,6 +125,12 @@ enum Handling {
 struct Control {
     len: u8,
     bytes: [u8; MAX_CONTROL_PAYLOAD],
+}
+
+impl Control {
+    fn bytes(&self) -> Option<&[u8]> {
+        self.bytes.get(..self.len as usize)
+    }
 }
 
 /// What one [`Reader::step`] did.
@@ -221,7 +236,8 @@ impl Reader {
 
     /// The same, lending messages piece by piece as they come: a message of any length in constant memory.
     ///
-    /// Pieces of text end where characters end. Calling [`next`](Self::next) inside a message discards the rest of it.
+    /// Pieces of text end where characters end. Calling [`next`](Self::next) after a piece of a message discards the rest
+    /// of it.
     ///
     /// # Errors
     /// As [`next`](Self::next), with the limit [`Config::max_streamed_size`].
@@ -286,6 +302,9 @@ impl Reader {
 
     /// Passes a position on if it fits the input and this reader.
     fn checked(&self, ready: Ready, input: &[u8]) -> Option<Ready> {
+        if ready.what == What::Close {
+            return self.close_frame().is_some().then_some(ready);
+        }
         let bytes = self.lendable(ready.place, input)?;
         let is_text = matches!(ready.what, What::Message(Kind::Text) | What::Piece { kind: Kind::Text, .. });
         (!is_text || utf8::is_valid(bytes)).then_some(ready)
@@ -294,8 +313,9 @@ impl Reader {
     fn lendable<'a>(&'a self, place: Place, input: &'a [u8]) -> Option<&'a [u8]> {
         match place {
             Place::Input { start, end } => input.get(start..end),
-            Place::Buffer => self.lent.then_some(&self.buffer),
-            Place::Control => Some(self.control_payload()),
+            // A message that is being put together is not to be had, even while something else is lent.
+            Place::Buffer => (self.lent && !self.is_assembling()).then_some(&self.buffer),
+            Place::Control => self.control.as_deref().filter(|_| self.lent)?.bytes(),
             Place::Character { len } => self.character.get(..len as usize),
         }
     }
@@ -361,16 +381,24 @@ impl Reader {
     }
 
     /// Room in the buffer of the message being received, to read a large payload straight into its place: never beyond
-    /// the frame, at least 64 KiB or as much as was received before. Then call [`next`](Self::next), with empty input.
+    /// the frame, and at least one byte. The room grows with what was received, so that a payload of any length takes few
+    /// reads. Then call [`next`](Self::next), with empty input.
     ///
     /// `None` where no payload is under way, or it is not being put together.
     pub fn payload_buf(&mut self) -> Option<PayloadBuf<'_>> {
         self.give_back();
         match (&self.phase, &self.progress, &self.message) {
             (Phase::Open, Progress::Payload(frame), Some(message))
-                if message.handling == Handling::Assembled && !frame.opcode.is_control() && frame.remaining > 0 =>
+                if message.handling == Handling::Assembled
+                    && !message.is_over(self.max_message_size)
+                    && !frame.opcode.is_control()
+                    && frame.remaining > 0 =>
             {
-                self.grow(1, *frame);
+                let frame = *frame;
+                // A small rest of room is not worth a read of its own. Where less was received than is left, growing
+                // would take memory out of proportion.
+                let worth_a_read = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(BLOCK);
+                self.grow(self.buffer.len().clamp(1, worth_a_read), frame);
                 Some(PayloadBuf::new(self))
             }
             _ => None,
@@ -544,10 +572,7 @@ impl Reader {
         match (kind, &self.message) {
             (Some(_), Some(_)) => return Err(ProtocolError::ExpectedContinuation), // §5.4
             (Some(kind), None) => {
-                let handling = match delivery {
-                    Delivery::Whole => Handling::Assembled,
-                    Delivery::Parts => Handling::Parts,
-                };
+                let handling = Handling::Assembled;
                 let utf8 = Utf8::default();
                 self.message = Some(Unfinished { kind, handling, utf8, fragments: 0, announced: 0 });
             }
@@ -624,6 +649,7 @@ impl Reader {
         if !done {
             return Ok(None);
         }
+        self.lent = matches!(place, Place::Control);
         let what = match frame.opcode {
             Opcode::Close => {
                 let payload = self.lendable(place, input).unwrap_or_default();
@@ -637,7 +663,6 @@ impl Reader {
             Opcode::Ping => What::Ping,
             _ => What::Pong,
         };
-        self.lent = matches!(place, Place::Control);
         Ok(Some(Ready { what, place }))
     }
 
@@ -647,6 +672,9 @@ impl Reader {
         let here = input.get_mut(at..end).unwrap_or_default();
         let done = frame.remaining == here.len() as u64;
         let Some(message) = &mut self.message else { return Ok(None) };
+        if message.is_over(self.max_message_size) {
+            return Err(ProtocolError::MessageTooBig { limit: self.max_message_size as u64 });
+        }
         match message.handling {
             Handling::Assembled if done && frame.fin && message.fragments == 1 && self.buffer.is_empty() => {
                 let whole = WholeMessage { kind: message.kind, key: frame.key, start: at, end };
@@ -740,11 +768,11 @@ impl Reader {
             let frame = self.received(frame, end - at);
             return Ok((self.finish_frame(frame)?, end));
         }
-        message.handling = Handling::Parts;
         if self.buffer.capacity() > 0 {
             // The message began with `next`. What is complete of it comes first.
             self.buffer.truncate(self.buffer.len() - message.utf8.carried());
             if !self.buffer.is_empty() {
+                message.handling = Handling::Parts;
                 self.lent = true;
                 return Ok((Some(Ready { what: What::Piece { kind, last: false }, place: Place::Buffer }), at));
             }
@@ -776,6 +804,16 @@ impl Reader {
         }
         let is_empty = self.lendable(place, input).is_none_or(<[u8]>::is_empty);
         let ready = (last || !is_empty).then_some(Ready { what: What::Piece { kind, last }, place });
+        if let Some(message) = self.message.as_mut().filter(|message| message.handling == Handling::Assembled) {
+            if ready.is_some() {
+                message.handling = Handling::Parts;
+            } else if message.utf8.carried() > 0 {
+                // Nothing was lent yet, so `next` may still want the whole message.
+                self.buffer = pool::take();
+                self.initialized = 0;
+                self.buffer.extend_from_slice(message.utf8.carry());
+            }
+        }
         Ok((ready, used))
     }
 
@@ -813,7 +851,7 @@ impl Reader {
         self.lent = false;
         self.initialized = 0;
         self.control = None;
-        if self.message.as_ref().is_none_or(|message| message.handling != Handling::Assembled) {
+        if !self.is_assembling() {
             pool::give(mem::take(&mut self.buffer));
         }
     }
@@ -824,8 +862,8 @@ impl Reader {
         self.discard();
     }
 
-    fn control_payload(&self) -> &[u8] {
-        self.control.as_deref().and_then(|control| control.bytes.get(..control.len as usize)).unwrap_or_default()
+    fn is_assembling(&self) -> bool {
+        self.message.as_ref().is_some_and(|message| message.handling == Handling::Assembled)
     }
 }
 

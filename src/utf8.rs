@@ -45,6 +45,11 @@ impl Utf8 {
         self.len as usize
     }
 
+    /// The bytes that wait for the rest of their character.
+    pub(crate) fn carry(&self) -> &[u8] {
+        self.carry.get(..self.carried()).unwrap_or_default()
+    }
+
     /// Ends the text: no character may be left incomplete.
     #[inline]
     pub(crate) fn finish(&mut self) -> Result<(), InvalidUtf8> {

@@ -230,7 +230,7 @@ impl<T: Transport> Shared<T> {
             Poll::Ready(Err(error)) => {
                 // What the peer sent before it went away is still to be had.
                 self.life.fail(error.into());
-                self.life.writer.abort();
+                self.life.abort();
                 Poll::Ready(())
             }
             Poll::Pending => {
@@ -249,7 +249,7 @@ impl<T: Transport> Shared<T> {
     fn stall(&mut self) {
         self.life.stage = Stage::Stalled;
         self.life.fail(Timeout::Write.into());
-        self.life.writer.abort();
+        self.life.abort();
         self.wakers.wake_others();
     }
 
@@ -271,6 +271,9 @@ impl<T: Transport> Shared<T> {
         if self.unflushed {
             ready!(self.transport.poll_flush(cx))?;
             self.unflushed = false;
+            if let Some(clock) = &mut self.clock {
+                clock.timers.wrote();
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -290,9 +293,12 @@ impl<T: Transport> Shared<T> {
     /// The sending side: until everything up to `position` has reached the kernel.
     #[inline]
     pub(crate) fn poll_flushed(&mut self, cx: &mut Context<'_>, position: u64) -> Poll<Result<(), Error>> {
-        self.poll_send(cx, |shared, cx| {
+        ready!(self.poll_send(cx, |shared, cx| {
             shared.life.written() >= position && (!shared.unflushed || shared.transport.poll_flush(cx).is_ready())
-        })
+        }))?;
+        // Both ends may have closed, so that nothing has failed, before all of it had left.
+        let is_lost = self.life.written() < position;
+        Poll::Ready(if is_lost { Err(self.sending_failure()) } else { Ok(()) })
     }
 
     fn poll_send(

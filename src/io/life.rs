@@ -49,6 +49,8 @@ pub(crate) struct Life {
     backpressure: Backpressure,
     /// How many bytes have left since the beginning.
     written: u64,
+    /// Something was dropped that waited to leave.
+    lost: bool,
     ended: Ended,
     role: Role,
     failure: Failure,
@@ -67,6 +69,7 @@ impl Life {
             closure: None,
             backpressure: Backpressure::new(config),
             written: 0,
+            lost: false,
             ended: Ended::default(),
             role,
             failure: Failure::None,
@@ -168,6 +171,12 @@ impl Life {
         let was_clean = !self.is_broken();
         self.closure =
             closure.map(|closure| Box::new(Closure { was_clean: closure.was_clean && was_clean, ..closure }));
+        self.abort();
+    }
+
+    /// Drops what waits: it will not leave any more.
+    pub(crate) fn abort(&mut self) {
+        self.lost |= self.pending() > 0;
         self.writer.abort();
     }
 
@@ -204,9 +213,9 @@ impl Life {
         self.written
     }
 
-    /// Where the stream will be when all that waits now has left.
+    /// Where the stream will be when all that waits now has left. After something was lost that is never reached.
     pub(crate) fn position(&self) -> u64 {
-        self.written + self.pending() as u64
+        self.written + self.pending() as u64 + u64::from(self.lost)
     }
 
     /// Whether the outbox has room for a message now.

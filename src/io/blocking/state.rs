@@ -110,11 +110,14 @@ impl State {
                 self.life.wrote(count);
                 self.timers.wrote();
             }
-            (Ok(_), Act::Flush) => self.flushed = self.life.written(),
+            (Ok(_), Act::Flush) => {
+                self.flushed = self.life.written();
+                self.timers.wrote();
+            }
             (Err(error), Act::Write | Act::Flush) => {
                 // What the peer sent before it went away is still to be had.
                 self.life.fail(error.into());
-                self.life.writer.abort();
+                self.life.abort();
                 return Came::Broke;
             }
         }
@@ -135,7 +138,7 @@ impl State {
             return Came::Waited;
         };
         self.life.fail(timeout.into());
-        self.life.writer.abort();
+        self.life.abort();
         if !self.life.is_done() {
             self.life.stage = Stage::Stalled;
         }

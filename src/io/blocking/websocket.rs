@@ -162,7 +162,9 @@ impl<S: Stream> WebSocket<S> {
         if life.is_broken() {
             return Err(life.sending_failure(false));
         }
-        Ok(result?)
+        result?;
+        // Both ends may have closed, so that nothing has failed, before all of it had left.
+        if life.written() < life.position() { Err(SendErrorKind::Closed.into()) } else { Ok(()) }
     }
 
     /// Waits until the outbox has room. Accepts nothing.

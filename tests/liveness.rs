@@ -1,0 +1,181 @@
+//! The asynchronous drivers over streams that hold back, fail or flood at the worst moment: nobody waits for ever, and
+//! nobody is told what is not so. Time is tokio's paused clock.
+#![cfg(all(feature = "tokio", feature = "futures"))]
+
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use futures_util::stream::FusedStream;
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use sockeye::tokio::WebSocket;
+use sockeye::{Agreed, CloseCode, Config, Error, Event, Message, Role, SendErrorKind, Timeout, client};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
+use tokio::time::{Instant, timeout};
+
+const ROLES: [Role; 2] = [Role::Client, Role::Server];
+
+/// A stream whose every call answers as it is told; what it is told is `Pending` for ever where nothing else is said.
+struct Told {
+    read: Box<dyn FnMut(&mut ReadBuf<'_>) -> Poll<io::Result<()>> + Send>,
+    write: Box<dyn FnMut(&[u8]) -> Poll<io::Result<usize>> + Send>,
+    flush: Box<dyn FnMut(&mut Context<'_>) -> Poll<io::Result<()>> + Send>,
+    shutdown: Box<dyn FnMut() -> Poll<io::Result<()>> + Send>,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            read: Box::new(|_| Poll::Pending),
+            write: Box::new(|bytes| Poll::Ready(Ok(bytes.len()))),
+            flush: Box::new(|_| Poll::Ready(Ok(()))),
+            shutdown: Box::new(|| Poll::Ready(Ok(()))),
+        }
+    }
+}
+
+impl AsyncRead for Told {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        (self.read)(room)
+    }
+}
+
+impl AsyncWrite for Told {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        (self.write)(bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        (self.flush)(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        (self.shutdown)()
+    }
+}
+
+/// Gives the bytes once, in one read, then nothing.
+fn once(bytes: &'static [u8]) -> Box<dyn FnMut(&mut ReadBuf<'_>) -> Poll<io::Result<()>> + Send> {
+    let mut bytes = Some(bytes);
+    Box::new(move |room| match bytes.take() {
+        Some(bytes) => {
+            room.put_slice(bytes);
+            Poll::Ready(Ok(()))
+        }
+        None => Poll::Pending,
+    })
+}
+
+/// The first flush waits.
+fn late_flush() -> Box<dyn FnMut(&mut Context<'_>) -> Poll<io::Result<()>> + Send> {
+    let mut flushes = 0;
+    Box::new(move |cx| {
+        flushes += 1;
+        if flushes > 1 {
+            return Poll::Ready(Ok(()));
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+}
+
+fn open<S: AsyncRead + AsyncWrite + Unpin>(stream: S, role: Role, config: &Config) -> WebSocket<S> {
+    WebSocket::open(stream, role, Agreed::default(), config, &[])
+}
+
+fn half(role: Role, size: usize, config: &Config) -> (WebSocket<DuplexStream>, DuplexStream) {
+    let (a, b) = duplex(size);
+    (open(a, role, config), b)
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Count {
+    fn new() -> (Arc<Self>, Waker) {
+        let count = Arc::new(Self::default());
+        (count.clone(), count.into())
+    }
+
+    fn is_woken(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+const NO_KEEPALIVE: Config = Config::DEFAULT.ping_interval(None);
+
+#[tokio::test(start_paused = true)]
+async fn l10_a_flush_that_had_to_wait_once_is_no_stalled_write_later() {
+    for role in ROLES {
+        let stream = Told { flush: late_flush(), ..Told::default() };
+        let mut ws = open(stream, role, &NO_KEEPALIVE);
+        ws.send("Hello").await.expect("flushed");
+        timeout(Duration::from_secs(3600), ws.recv()).await.expect_err("the peer is silent, and nothing is wrong");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_did_not_reach_the_kernel_is_not_reported_as_sent() {
+    // The peer closes, and then takes nothing more.
+    let (ws, mut wire) = half(Role::Server, 64, &Config::DEFAULT);
+    wire.write_all(b"\x88\x80\0\0\0\0").await.expect("room");
+    let (mut receiver, sender) = ws.into_split();
+    let sending = tokio::spawn(async move { sender.send(&[7; 5000]).await });
+    tokio::task::yield_now().await;
+    receiver.drain().await.expect("both ends have closed");
+    let error = sending.await.expect("no panic").expect_err("most of it is still here");
+    assert!(matches!(error, Error::Send(SendErrorKind::Closed)), "{error}");
+
+    let mut writes = 0;
+    let stream = Told {
+        read: once(b"\x88\x80\0\0\0\0"),
+        write: Box::new(move |_| {
+            writes += 1;
+            Poll::Ready(if writes == 1 { Ok(1) } else { Err(io::ErrorKind::BrokenPipe.into()) })
+        }),
+        ..Told::default()
+    };
+    let mut ws = open(stream, Role::Server, &Config::DEFAULT);
+    ws.feed("never arrives").await.expect("room");
+    assert!(matches!(ws.recv_event().await, Ok(Some(Event::Close(None)))));
+    ws.flush().await.expect_err("the stream broke before it had all been written");
+}
+
+#[test]
+fn futures_and_types_can_be_sent_to_another_thread() {
+    fn is_send<T: Send>(_: &T) {}
+    fn is_send_and_sync<T: Send + Sync>() {}
+    let (mut ws, _wire) = half(Role::Client, 64, &NO_KEEPALIVE);
+    is_send(&ws.recv());
+    is_send(&ws.recv_with_writer());
+    is_send(&ws.recv_event());
+    is_send(&ws.recv_part());
+    is_send(&ws.send("a"));
+    is_send(&ws.flush());
+    is_send(&ws.ping(b""));
+    is_send(&ws.close(CloseCode::NORMAL, ""));
+    let (mut receiver, sender) = ws.into_split();
+    is_send(&receiver.recv());
+    is_send(&sender.send("a"));
+    is_send(&sender.closed());
+    is_send(&WebSocket::accept(Told::default()));
+    is_send_and_sync::<sockeye::tokio::Sender<DuplexStream>>();
+    is_send_and_sync::<sockeye::futures::WebSocket<tokio_util::compat::Compat<DuplexStream>>>();
+    is_send_and_sync::<sockeye::Connection>();
+    is_send_and_sync::<sockeye::Prepared>();
+    is_send_and_sync::<sockeye::Event<'_>>();
+    is_send_and_sync::<Error>();
+    fn is_sink<S: Sink<Message<'static>, Error = Error>>() {}
+    is_sink::<WebSocket<DuplexStream>>();
+}
