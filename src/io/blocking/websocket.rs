@@ -11,7 +11,7 @@ use super::stream::{Armed, Stream};
 use crate::close::CloseCode;
 use crate::config::Config;
 use crate::connection::{Agreed, Closure, Connection};
-use crate::error::SendError;
+use crate::error::{SendError, SendErrorKind};
 use crate::frame::Role;
 use crate::io::error::Error;
 use crate::io::input::Inbound;
