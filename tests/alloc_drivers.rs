@@ -345,9 +345,9 @@ fn the_structs_have_their_sizes() {
         sockeye::Connection: 280,
         sockeye::Reader: 136,
         sockeye::Writer: 96,
-        over_tokio::WebSocket<tokio::net::TcpStream>: 496,
-        futures::WebSocket<Compat<tokio::net::TcpStream>>: 512,
-        blocking::WebSocket<std::net::TcpStream>: 576,
+        over_tokio::WebSocket<tokio::net::TcpStream>: 504,
+        futures::WebSocket<Compat<tokio::net::TcpStream>>: 520,
+        blocking::WebSocket<std::net::TcpStream>: 584,
     }
 }
 
