@@ -152,6 +152,60 @@ async fn a_send_that_did_not_reach_the_kernel_is_not_reported_as_sent() {
     ws.flush().await.expect_err("the stream broke before it had all been written");
 }
 
+#[tokio::test(start_paused = true)]
+async fn l1_close_through_a_sink_apart_from_its_stream_has_a_deadline() {
+    let (ws, _wire) = half(Role::Client, 1 << 16, &NO_KEEPALIVE);
+    let (mut sink, mut stream) = ws.split();
+    let start = Instant::now();
+    let receiving = tokio::spawn(async move { stream.next().await });
+    tokio::task::yield_now().await;
+    SinkExt::<Message<'static>>::close(&mut sink).await.expect("sent");
+    let end = timeout(Duration::from_secs(60), receiving).await.expect("in time").expect("no panic");
+    assert!(matches!(end, Some(Err(Error::Timeout(Timeout::Close)))), "{end:?}");
+    assert_eq!(start.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l2_the_end_of_the_stream_wakes_a_sink_in_the_same_task() {
+    let (ws, wire) = half(Role::Client, 64, &NO_KEEPALIVE);
+    let (mut sink, mut stream) = ws.split();
+    let tasks = tokio::task::LocalSet::new();
+    let both = tasks.spawn_local(async move {
+        let sending = SinkExt::<Message<'static>>::send(&mut sink, vec![7; 5000].into());
+        tokio::join!(biased; sending, stream.next())
+    });
+    let peer = async {
+        tokio::task::yield_now().await;
+        let (_reading, mut writing) = tokio::io::split(wire); // nobody reads what comes
+        writing.write_all(b"\x88\x00").await.expect("room");
+        timeout(Duration::from_secs(60), both).await.expect("in time").expect("no panic")
+    };
+    let (sent, received) = tasks.run_until(peer).await;
+    assert!(received.is_none(), "both ends have closed");
+    assert!(matches!(sent, Err(Error::Send(SendErrorKind::Closed))), "{sent:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l1_close_through_a_sink_in_the_task_of_its_stream_has_a_deadline() {
+    let (ws, _wire) = half(Role::Client, 1 << 16, &NO_KEEPALIVE);
+    let (mut sink, mut stream) = ws.split();
+    let both = async { tokio::join!(biased; stream.next(), SinkExt::<Message<'static>>::close(&mut sink)) };
+    let (end, closed) = timeout(Duration::from_secs(60), both).await.expect("in time");
+    closed.expect("sent");
+    assert!(matches!(end, Some(Err(Error::Timeout(Timeout::Close)))), "{end:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l2_a_sender_whose_write_fails_wakes_the_receiver() {
+    let stream = Told { write: Box::new(|_| Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))), ..Told::default() };
+    let (mut receiver, sender) = open(stream, Role::Server, &NO_KEEPALIVE).into_split();
+    let receiving = tokio::spawn(async move { receiver.drain().await });
+    tokio::task::yield_now().await;
+    sender.send("lost").await.expect_err("broken");
+    let end = timeout(Duration::from_secs(60), receiving).await.expect("in time").expect("no panic");
+    assert!(matches!(end, Err(Error::Io(_))), "{end:?}");
+}
+
 #[test]
 fn futures_and_types_can_be_sent_to_another_thread() {
     fn is_send<T: Send>(_: &T) {}

@@ -205,7 +205,7 @@ impl<T: Transport> Shared<T> {
     /// There is nothing more to wait for.
     fn retire(&mut self) {
         self.clock = None;
-        self.wakers.wake_others();
+        self.wakers.wake_all();
     }
 
     fn clock(&mut self) -> &mut Clock<T> {
@@ -220,6 +220,8 @@ impl<T: Transport> Shared<T> {
                 // What the peer sent before it went away is still to be had.
                 self.life.fail(error.into());
                 self.life.abort();
+                // From now on the receiver has a deadline.
+                self.wakers.wake_all();
                 Poll::Ready(())
             }
             Poll::Pending => {
@@ -239,7 +241,7 @@ impl<T: Transport> Shared<T> {
         self.life.stage = Stage::Stalled;
         self.life.fail(Timeout::Write.into());
         self.life.abort();
-        self.wakers.wake_others();
+        self.wakers.wake_all();
     }
 
     fn try_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -197,7 +197,7 @@ impl<T: Transport> Sender<T> {
     pub fn try_send<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), SendError<'m>> {
         let mut shared = self.both.lock();
         Writer::send(&mut shared.life.writer, message)?;
-        shared.wakers.wake_others();
+        shared.wakers.wake_all();
         Ok(())
     }
 
@@ -208,7 +208,7 @@ impl<T: Transport> Sender<T> {
     pub fn try_send_prepared(&self, message: &Prepared) -> Result<(), SendError<'static>> {
         let mut shared = self.both.lock();
         shared.life.writer.send_prepared(message)?;
-        shared.wakers.wake_others();
+        shared.wakers.wake_all();
         Ok(())
     }
 
@@ -229,7 +229,7 @@ impl<T: Transport> Sender<T> {
     /// The code or the reason may not be sent, or the connection is closed or has failed.
     pub async fn close(&self, code: CloseCode, reason: &str) -> Result<(), Error> {
         self.both.lock().life.writer.close(code, reason)?;
-        self.both.lock().wakers.wake_others();
+        self.both.lock().wakers.wake_all();
         self.flush().await
     }
 
@@ -257,7 +257,7 @@ impl<T: Transport> Drop for Sender<T> {
             let mut shared = self.both.lock();
             // Closed already is as good.
             let _ = shared.life.writer.close(CloseCode::NORMAL, "");
-            shared.wakers.wake_others();
+            shared.wakers.wake_all();
         }
     }
 }

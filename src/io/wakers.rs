@@ -78,10 +78,12 @@ impl Wakers {
         }
     }
 
-    /// Wakes everyone who waits, but for the task that is running this if it is the only one.
-    pub(crate) fn wake_others(&self) {
-        if let Self::Many(combined) = self {
-            combined.wake_all();
+    /// Wakes everyone who waits. One task may drive both sides, so it may have to come back for the other one.
+    pub(crate) fn wake_all(&self) {
+        match self {
+            Self::One { waker: Some(waker), waiting } if *waiting != 0 => waker.wake_by_ref(),
+            Self::One { .. } => {}
+            Self::Many(combined) => combined.wake_all(),
         }
     }
 

@@ -326,6 +326,8 @@ impl<'m, T: Transport> Sink<Message<'m>> for WebSocket<T> {
         let this = self.get_mut();
         if !this.shared.life.writer.is_closed() {
             this.shared.life.writer.close(CloseCode::NORMAL, "")?;
+            // From now on the stream, which may wait elsewhere, has a deadline.
+            this.shared.wakers.wake_all();
         }
         this.poll_flush_all(cx)
     }
