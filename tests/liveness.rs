@@ -206,6 +206,29 @@ async fn l2_a_sender_whose_write_fails_wakes_the_receiver() {
     assert!(matches!(end, Err(Error::Io(_))), "{end:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_not_terminated_before_its_failure_was_reported() {
+    // As many reads as one poll may make: the end of the stream is the last of them.
+    for before in 0..64 {
+        let mut reads = 0;
+        let read = move |room: &mut ReadBuf<'_>| {
+            reads += 1;
+            if reads <= before {
+                room.put_slice(b"\x8a\x00");
+            }
+            Poll::Ready(Ok(()))
+        };
+        let stream = Told { read: Box::new(read), ..Told::default() };
+        let mut ws = open(stream, Role::Client, &Config::DEFAULT);
+        let mut failures = 0;
+        while !ws.is_terminated() {
+            let polled = Pin::new(&mut ws).poll_next(&mut Context::from_waker(Waker::noop()));
+            failures += usize::from(matches!(polled, Poll::Ready(Some(Err(Error::UnexpectedEof)))));
+        }
+        assert_eq!(failures, 1, "after {before} reads");
+    }
+}
+
 #[test]
 fn futures_and_types_can_be_sent_to_another_thread() {
     fn is_send<T: Send>(_: &T) {}

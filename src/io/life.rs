@@ -95,6 +95,12 @@ impl Life {
         !matches!(self.failure, Failure::None)
     }
 
+    /// Whether nothing will be received any more, and a failure has been reported.
+    #[cfg(any(feature = "tokio", feature = "futures"))]
+    pub(crate) fn is_terminated(&self) -> bool {
+        self.is_done() && !matches!(self.failure, Failure::Unreported(_))
+    }
+
     /// Whether the peer's stream has ended.
     pub(crate) fn is_eof(&self) -> bool {
         self.ended.eof

@@ -138,7 +138,7 @@ impl<T: Transport> Stream for Receiver<T> {
 
 impl<T: Transport> FusedStream for Receiver<T> {
     fn is_terminated(&self) -> bool {
-        self.both.lock().life.is_done()
+        self.both.lock().life.is_terminated()
     }
 }
 

@@ -301,7 +301,7 @@ impl<T: Transport> Stream for WebSocket<T> {
 
 impl<T: Transport> FusedStream for WebSocket<T> {
     fn is_terminated(&self) -> bool {
-        self.shared.life.is_done()
+        self.shared.life.is_terminated()
     }
 }
 
