@@ -207,6 +207,19 @@ async fn l2_a_sender_whose_write_fails_wakes_the_receiver() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn closed_returns_when_the_receiver_is_dropped() {
+    let (ws, _wire) = half(Role::Server, 64, &Config::DEFAULT);
+    let (receiver, sender) = ws.into_split();
+    let waiting = sender.clone();
+    let waiting = tokio::spawn(async move { waiting.closed().await });
+    tokio::task::yield_now().await;
+    drop(receiver);
+    timeout(Duration::from_secs(60), waiting).await.expect("in time").expect("no panic");
+    timeout(Duration::from_secs(60), sender.closed()).await.expect("in time");
+    assert!(!sender.is_closed(), "it can still send");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_is_not_terminated_before_its_failure_was_reported() {
     // As many reads as one poll may make: the end of the stream is the last of them.
     for before in 0..64 {

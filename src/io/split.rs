@@ -6,7 +6,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -26,6 +26,8 @@ use crate::writer::{Prepared, Writer};
 struct Both<T: Transport> {
     shared: Mutex<Shared<T>>,
     senders: AtomicUsize,
+    /// The receiver is there. Changed under the lock.
+    receiving: AtomicBool,
 }
 
 impl<T: Transport> Both<T> {
@@ -43,15 +45,27 @@ impl<T: Transport> WebSocket<T> {
     pub fn into_split(self) -> (Receiver<T>, Sender<T>) {
         let (inbound, mut shared) = self.into_parts();
         shared.wakers.share();
-        let both = Arc::new(Both { shared: Mutex::new(shared), senders: AtomicUsize::new(1) });
-        (Receiver { inbound, both: both.clone() }, Sender { both })
+        let (senders, receiving) = (AtomicUsize::new(1), AtomicBool::new(true));
+        let both = Arc::new(Both { shared: Mutex::new(shared), senders, receiving });
+        (Receiver { inbound, end: ReceivingEnd(both.clone()) }, Sender { both })
+    }
+}
+
+/// Tells the senders when the receiver is dropped.
+struct ReceivingEnd<T: Transport>(Arc<Both<T>>);
+
+impl<T: Transport> Drop for ReceivingEnd<T> {
+    fn drop(&mut self) {
+        let shared = self.0.lock();
+        self.0.receiving.store(false, Ordering::Relaxed);
+        shared.wakers.wake_all();
     }
 }
 
 /// The receiving end of a split connection.
 pub struct Receiver<T: Transport> {
     inbound: Inbound,
-    both: Arc<Both<T>>,
+    end: ReceivingEnd<T>,
 }
 
 impl<T: Transport> Receiver<T> {
@@ -93,7 +107,7 @@ impl<T: Transport> Receiver<T> {
 
     /// How the connection ended, once it has.
     pub fn closure(&self) -> Option<Closure> {
-        self.both.lock().life.closure().cloned()
+        self.end.0.lock().life.closure().cloned()
     }
 
     /// Puts the ends together again, if they belong together and there is no other sender; else gives them back.
@@ -102,10 +116,12 @@ impl<T: Transport> Receiver<T> {
     /// The two ends.
     #[expect(clippy::result_large_err, reason = "what comes back is what was given")]
     pub fn reunite(self, sender: Sender<T>) -> Result<WebSocket<T>, (Self, Sender<T>)> {
-        if !Arc::ptr_eq(&self.both, &sender.both) || self.both.senders.load(Ordering::Acquire) != 1 {
+        if !Arc::ptr_eq(&self.end.0, &sender.both) || sender.both.senders.load(Ordering::Acquire) != 1 {
             return Err((self, sender));
         }
-        let Self { inbound, both } = self;
+        let Self { inbound, end } = self;
+        let both = end.0.clone();
+        drop(end);
         both.senders.fetch_add(1, Ordering::Relaxed); // so that dropping the sender is not the end of sending
         drop(sender);
         match Arc::try_unwrap(both) {
@@ -113,12 +129,15 @@ impl<T: Transport> Receiver<T> {
                 let shared = both.shared.into_inner().unwrap_or_else(PoisonError::into_inner);
                 Ok(WebSocket::from_parts(inbound, shared))
             }
-            Err(both) => Err((Self { inbound, both: both.clone() }, Sender { both })),
+            Err(both) => {
+                both.receiving.store(true, Ordering::Relaxed);
+                Err((Self { inbound, end: ReceivingEnd(both.clone()) }, Sender { both }))
+            }
         }
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Result<bool, Error>> {
-        self.both.lock().poll_receive(&mut self.inbound, cx, wanted)
+        self.end.0.lock().poll_receive(&mut self.inbound, cx, wanted)
     }
 }
 
@@ -138,7 +157,7 @@ impl<T: Transport> Stream for Receiver<T> {
 
 impl<T: Transport> FusedStream for Receiver<T> {
     fn is_terminated(&self) -> bool {
-        self.both.lock().life.is_terminated()
+        self.end.0.lock().life.is_terminated()
     }
 }
 
@@ -233,9 +252,13 @@ impl<T: Transport> Sender<T> {
         self.flush().await
     }
 
-    /// Waits for the end of the connection.
+    /// Waits for the end of the connection, or until the receiver is dropped, for it alone can bring the end about.
     pub async fn closed(&self) {
-        poll_fn(|cx| self.both.lock().poll_closed(cx)).await;
+        poll_fn(|cx| {
+            let mut shared = self.both.lock();
+            if self.both.receiving.load(Ordering::Relaxed) { shared.poll_closed(cx) } else { Poll::Ready(()) }
+        })
+        .await;
     }
 
     /// Whether the connection is closed for sending.
