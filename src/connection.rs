@@ -89,7 +89,9 @@ pub(crate) struct Backpressure {
 
 impl Backpressure {
     pub(crate) fn new(config: &Config) -> Self {
-        Self { high_water: config.outbox_high_water, answers_end: 0, lent: false }
+        // An outbox that refuses more is above its mark, whatever that is.
+        let high_water = config.outbox_high_water.min(config.outbox_capacity.saturating_sub(1));
+        Self { high_water, answers_end: 0, lent: false }
     }
 
     /// The writer is being handed out to answer.

@@ -242,6 +242,20 @@ async fn a_stream_is_not_terminated_before_its_failure_was_reported() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn m9_feed_waits_where_the_outbox_holds_less_than_the_high_water_mark() {
+    let config = Config::DEFAULT.outbox_capacity(100);
+    let (mut ws, _wire) = half(Role::Server, 64, &config);
+    ws.feed(&[7; 200]).await.expect("room");
+    assert!(timeout(Duration::from_secs(1), ws.feed("waits")).await.is_err());
+
+    let (ws, _wire) = half(Role::Server, 64, &config);
+    let (_receiver, sender) = ws.into_split();
+    sender.feed(&[7; 200]).await.expect("room");
+    assert!(timeout(Duration::from_secs(1), sender.feed("waits")).await.is_err());
+    assert!(timeout(Duration::from_secs(1), sender.ping(b"waits")).await.is_err());
+}
+
 #[test]
 fn futures_and_types_can_be_sent_to_another_thread() {
     fn is_send<T: Send>(_: &T) {}

@@ -15,6 +15,7 @@ use futures_core::{FusedStream, Stream};
 use super::driver::{Shared, Transport};
 use super::error::Error;
 use super::input::Inbound;
+use super::lent::LentWriter;
 use super::life::Wanted;
 use super::websocket::WebSocket;
 use crate::close::CloseCode;
@@ -183,13 +184,7 @@ impl<T: Transport> Sender<T> {
     /// As [`send`](Self::send).
     pub async fn feed<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), Error> {
         let mut message = Some(message.into());
-        poll_fn(|cx| {
-            let mut shared = self.both.lock();
-            ready!(shared.poll_room(cx))?;
-            // Accepted under the same lock, so that no other sender takes the room.
-            Poll::Ready(message.take().map_or(Ok(()), |message| shared.life.writer.send(message)))
-        })
-        .await
+        self.accept(|writer| message.take().map_or(Ok(()), |message| writer.send(message))).await
     }
 
     /// Waits until everything that is queued now has reached the kernel.
@@ -236,9 +231,19 @@ impl<T: Transport> Sender<T> {
     /// # Errors
     /// As [`send`](Self::send), or the payload is too long.
     pub async fn ping(&self, payload: &[u8]) -> Result<(), Error> {
-        self.ready().await?;
-        self.both.lock().life.writer.ping(payload)?;
+        self.accept(|writer| Ok(writer.ping(payload)?)).await?;
         self.flush().await
+    }
+
+    /// Queues something as soon as the outbox has room.
+    async fn accept(&self, mut queue: impl FnMut(&mut LentWriter) -> Result<(), Error>) -> Result<(), Error> {
+        poll_fn(|cx| {
+            let mut shared = self.both.lock();
+            ready!(shared.poll_room(cx))?;
+            // Under the same lock, so that no other sender takes the room.
+            Poll::Ready(queue(&mut shared.life.writer))
+        })
+        .await
     }
 
     /// Sends Close. The receiver delivers what is still on the way, and completes the closing; [`closed`](Self::closed)
