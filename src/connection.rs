@@ -171,7 +171,10 @@ impl Connection {
     /// The peer broke the protocol or a limit. The Close that says so is in the outbox.
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
-        Ok(self.next_with_writer(input)?.map(|(event, _)| event))
+        let (ready, used) = self.take_step(input, Delivery::Whole)?;
+        #[allow(unsafe_code)]
+        // SAFETY: the step was made over these very bytes.
+        Ok(ready.map(|ready| unsafe { self.reader.event_unchecked(ready, used) }))
     }
 
     /// The next event together with the writer, to answer it from borrowed data.
@@ -184,7 +187,9 @@ impl Connection {
         input: &mut &'i mut [u8],
     ) -> Result<Option<(Event<'a>, &'a mut Writer)>, ProtocolError> {
         let (ready, used) = self.take_step(input, Delivery::Whole)?;
-        self.backpressure.lend();
+        if ready.is_some() {
+            self.backpressure.lend();
+        }
         #[allow(unsafe_code)]
         // SAFETY: the step was made over these very bytes.
         Ok(ready.map(|ready| (unsafe { self.reader.event_unchecked(ready, used) }, &mut self.writer)))

@@ -555,14 +555,15 @@ fn timeouts_are_not_set_for_every_message() {
 }
 
 #[test]
-fn a_large_queue_is_written_before_more_is_read() {
+fn a_large_answer_is_written_before_more_is_read() {
     for role in ROLES {
-        let incoming = encode(other(role), |writer| writer.ping(b"").unwrap());
+        let incoming = encode(other(role), |writer| writer.send("?").unwrap());
         let mut script = Script::new(&incoming);
         script.writes.extend([Step::Up(1_000), Step::Wait]);
         let record = script.record();
         let mut ws = open(script, role, &FAST.outbox_high_water(1_000));
-        ws.writer().send(&[0; 5_000]).unwrap();
+        let (_, writer) = ws.recv_with_writer().unwrap().unwrap();
+        writer.send(&[0; 5_000]).unwrap();
         // The deadline for a write passes, before anything was read.
         assert!(matches!(ws.recv(), Err(Error::Timeout(Timeout::Write))));
         assert_eq!(record.lock().unwrap().written.len(), 1_000);

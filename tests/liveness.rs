@@ -256,6 +256,22 @@ async fn m9_feed_waits_where_the_outbox_holds_less_than_the_high_water_mark() {
     assert!(timeout(Duration::from_secs(1), sender.ping(b"waits")).await.is_err());
 }
 
+#[tokio::test(start_paused = true)]
+async fn l13_two_ends_that_queue_through_the_writer_go_on_reading() {
+    let (a, b) = duplex(64);
+    let ends = [open(a, Role::Client, &Config::DEFAULT), open(b, Role::Server, &Config::DEFAULT)];
+    let ends = ends.map(|mut ws| {
+        tokio::spawn(async move {
+            ws.writer().send(&[7; 500_000]).expect("room");
+            ws.recv().await.expect("no failure").expect("open");
+            ws
+        })
+    });
+    for end in ends {
+        end.await.expect("no panic");
+    }
+}
+
 #[test]
 fn futures_and_types_can_be_sent_to_another_thread() {
     fn is_send<T: Send>(_: &T) {}

@@ -239,7 +239,7 @@ impl<T: Transport> WebSocket<T> {
 
     /// The sending half of the core, to queue whatever it offers. [`flush`](Self::flush) or `recv` sends it.
     pub fn writer(&mut self) -> &mut LentWriter {
-        self.shared.life.lend_writer()
+        &mut self.shared.life.writer
     }
 
     /// Bytes that were received and not used up. They are lost when the stream is taken out.

@@ -281,7 +281,7 @@ impl<S: Stream> WebSocket<S> {
     /// The sending half of the core, to queue whatever it offers. [`flush`](Self::flush) or `recv` sends it.
     #[inline]
     pub fn writer(&mut self) -> &mut LentWriter {
-        self.link.state.life.lend_writer()
+        &mut self.link.state.life.writer
     }
 
     /// Bytes that were received and not used up. They are lost when the stream is taken out.
