@@ -272,6 +272,48 @@ async fn l13_two_ends_that_queue_through_the_writer_go_on_reading() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn h9_a_handshake_whose_flush_or_flood_does_not_end_has_its_deadline() {
+    let request = || client::Request::get("ws://example.com/").expect("valid");
+    let stream = Told { flush: Box::new(|_| Poll::Pending), ..Told::default() };
+    let result = timeout(Duration::from_secs(60), WebSocket::client(stream, request())).await.expect("in time");
+    assert!(matches!(result, Err(Error::Timeout(Timeout::Handshake))));
+
+    // A refusal whose body is one endless chunk size.
+    let mut head = Some(b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let mut reads = 0_u32;
+    let read = move |room: &mut ReadBuf<'_>| {
+        reads += 1;
+        assert!(reads < 10_000, "one poll ends");
+        room.put_slice(head.take().map_or(&b"0".repeat(1000)[..], |head| head));
+        Poll::Ready(Ok(()))
+    };
+    let stream = Told { read: Box::new(read), ..Told::default() };
+    let mut future = pin!(WebSocket::client(stream, request()));
+    let (woken, waker) = Count::new();
+    assert!(future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending(), "other tasks run");
+    assert!(woken.is_woken());
+    tokio::time::advance(Duration::from_secs(11)).await;
+    let Poll::Ready(result) = future.as_mut().poll(&mut Context::from_waker(&waker)) else { panic!("too late") };
+    assert!(matches!(result, Err(Error::Handshake(error)) if error.status() == Some(404)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejection_is_reported_whatever_becomes_of_the_stream_after_it() {
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let shutdowns: [Box<dyn FnMut() -> Poll<io::Result<()>> + Send>; 2] =
+        [Box::new(|| Poll::Ready(Err(io::ErrorKind::NotConnected.into()))), Box::new(|| Poll::Pending)];
+    for shutdown in shutdowns {
+        let stream = Told { read: once(request), shutdown, ..Told::default() };
+        let result = timeout(Duration::from_secs(60), WebSocket::accept(stream)).await.expect("in time");
+        assert!(matches!(result, Err(Error::Rejected(reject)) if reject.status() == 426));
+    }
+    let write = Box::new(|_: &[u8]| Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())));
+    let stream = Told { read: once(request), write, ..Told::default() };
+    let result = WebSocket::accept(stream).await;
+    assert!(matches!(result, Err(Error::Rejected(reject)) if reject.status() == 426));
+}
+
 #[test]
 fn futures_and_types_can_be_sent_to_another_thread() {
     fn is_send<T: Send>(_: &T) {}

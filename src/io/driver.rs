@@ -52,7 +52,7 @@ pub trait Transport: Unpin {
 }
 
 /// How many reads one poll may make, so that a peer whose frames nobody sees cannot starve other tasks.
-const READS_PER_POLL: usize = 16;
+pub(crate) const READS_PER_POLL: usize = 16;
 
 /// Everything but the reader: what both ends of a connection share when it is split.
 pub(crate) struct Shared<T: Transport> {
