@@ -314,6 +314,25 @@ async fn a_rejection_is_reported_whatever_becomes_of_the_stream_after_it() {
     assert!(matches!(result, Err(Error::Rejected(reject)) if reject.status() == 426));
 }
 
+#[tokio::test]
+async fn l5_a_stream_that_replaces_the_buffer_is_an_error() {
+    let mut head = Some(b"\x82\x7f\0\0\0\0\0\x10\0\0");
+    let read = move |room: &mut ReadBuf<'_>| {
+        match head.take() {
+            Some(head) => room.put_slice(head),
+            None => {
+                *room = ReadBuf::new(Box::leak(Box::new([7; 100])));
+                room.set_filled(100);
+            }
+        }
+        Poll::Ready(Ok(()))
+    };
+    let stream = Told { read: Box::new(read), ..Told::default() };
+    let mut ws = open(stream, Role::Client, &Config::DEFAULT);
+    assert!(matches!(ws.recv().await, Err(Error::Io(_))));
+    assert!(matches!(ws.recv().await, Ok(None)));
+}
+
 #[test]
 fn futures_and_types_can_be_sent_to_another_thread() {
     fn is_send<T: Send>(_: &T) {}

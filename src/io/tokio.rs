@@ -115,8 +115,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for TokioIo<S> {
         let start = room.as_ptr().cast();
         let mut room = ReadBuf::uninit(room);
         ready!(Pin::new(&mut self.0).poll_read(cx, &mut room))?;
-        // A stream might have put another buffer into the place of ours.
-        assert_eq!(start, room.filled().as_ptr(), "the stream replaced the buffer it was to read into");
+        if start != room.filled().as_ptr() {
+            return Poll::Ready(Err(io::Error::other("the stream replaced the buffer it was to read into")));
+        }
         let count = room.filled().len();
         // SAFETY: `ReadBuf` counts as filled only what was initialized.
         unsafe { payload.advance_mut(count) };
