@@ -80,7 +80,7 @@ async fn run_cases(driver: &str, url: &str, agent: &str) -> Outcome {
 /// Echoes until the server closes, and returns the first message.
 async fn talk(driver: &str, url: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     let request = client::Request::get(url)?;
-    let stream = TcpStream::connect(format!("{}:{}", request.host(), request.port())).await?;
+    let stream = TcpStream::connect(request.address()).await?;
     stream.set_nodelay(true)?;
     let mut first = None;
     match driver {

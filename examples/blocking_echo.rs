@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Receives in this thread; Ctrl-C closes from another one.
 fn echo(stream: TcpStream, number: u64, connected: &Connected) -> Result<(), Error> {
     stream.set_nodelay(true)?;
-    let (mut receiver, sender) = WebSocket::accept(stream)?.split()?;
+    let (mut receiver, sender) = WebSocket::accept(stream)?.into_split()?;
     connected.senders.lock().expect("no panic").insert(number, sender.clone());
     while let Some(message) = receiver.recv()? {
         sender.send(message)?;

@@ -33,7 +33,7 @@ async fn main() -> ExitCode {
 
 async fn talk(url: &str) -> Result<bool, Box<dyn std::error::Error>> {
     let request = client::Request::get(url)?;
-    let stream = TcpStream::connect(format!("{}:{}", request.host(), request.port())).await?;
+    let stream = TcpStream::connect(request.address()).await?;
     stream.set_nodelay(true)?;
     let (mut ws, _response) = WebSocket::client_with(stream, request, &CONFIG).await?;
 

@@ -133,7 +133,8 @@ impl Config {
     }
 
     /// With more bytes than this waiting, a driver's `feed` and `send` wait; with more bytes of answers, so does its
-    /// `recv`, so that a peer that does not read cannot make us answer more.
+    /// `recv`, so that a peer that does not read cannot make us answer more. A mark that is not below
+    /// [`outbox_capacity`](Self::outbox_capacity) counts as just below it.
     pub const fn outbox_high_water(mut self, bytes: usize) -> Self {
         self.outbox_high_water = bytes;
         self

@@ -89,7 +89,9 @@ pub(crate) struct Backpressure {
 
 impl Backpressure {
     pub(crate) fn new(config: &Config) -> Self {
-        Self { high_water: config.outbox_high_water, answers_end: 0, lent: false }
+        // An outbox that refuses more is above its mark, whatever that is.
+        let high_water = config.outbox_high_water.min(config.outbox_capacity.saturating_sub(1));
+        Self { high_water, answers_end: 0, lent: false }
     }
 
     /// The writer is being handed out to answer.
@@ -169,7 +171,10 @@ impl Connection {
     /// The peer broke the protocol or a limit. The Close that says so is in the outbox.
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
-        Ok(self.next_with_writer(input)?.map(|(event, _)| event))
+        let (ready, used) = self.take_step(input, Delivery::Whole)?;
+        #[allow(unsafe_code)]
+        // SAFETY: the step was made over these very bytes.
+        Ok(ready.map(|ready| unsafe { self.reader.event_unchecked(ready, used) }))
     }
 
     /// The next event together with the writer, to answer it from borrowed data.
@@ -188,7 +193,9 @@ impl Connection {
         }
         // Anything else, and a failure, which is repeated.
         let (ready, used) = self.take_step(input, Delivery::Whole)?;
-        self.backpressure.lend();
+        if ready.is_some() {
+            self.backpressure.lend();
+        }
         #[allow(unsafe_code)]
         // SAFETY: the step was made over these very bytes.
         Ok(ready.map(|ready| (unsafe { self.reader.event_unchecked(ready, used) }, &mut self.writer)))

@@ -99,9 +99,12 @@ pub struct SendError<'m> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendErrorKind {
-    /// Close was sent already; "the application MUST NOT send any more data frames" (RFC 6455 §5.5.1).
+    /// This end sent Close already; "the application MUST NOT send any more data frames" (RFC 6455 §5.5.1).
     #[error("this end has closed the connection already; stop sending after `close`")]
     Closed,
+    /// The connection has ended, by the peer's doing or the transport's.
+    #[error("the connection has ended; `closure`, or the error that the receiver was given, says why")]
+    Ended,
     /// The outbox holds its capacity or more.
     #[error("the outbox is full, because the peer reads too slowly; flush it before sending, or drop the message")]
     Full,

@@ -125,6 +125,8 @@ pub use error::{ProtocolError, SendError, SendErrorKind};
 pub use frame::Role;
 #[cfg(feature = "handshake")]
 pub use handshake::{HandshakeError, Origins, Reject, accept_key, client, server};
+#[cfg(any(feature = "tokio", feature = "futures"))]
+pub use io::asynchronous;
 #[cfg(feature = "futures")]
 pub use io::futures;
 #[cfg(feature = "tokio")]

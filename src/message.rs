@@ -12,7 +12,7 @@
 //! | `Bytes` | moves | moves if it is the only handle |
 //! | `&str`, `&[u8]` | copies | copies |
 
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, string::String, vec::Vec};
 use core::{fmt, mem, ops::Deref, str};
 
 use bytes::Bytes;
@@ -167,6 +167,30 @@ impl From<Bytes> for Payload<'_> {
     }
 }
 
+impl From<Box<[u8]>> for Payload<'_> {
+    fn from(bytes: Box<[u8]>) -> Self {
+        Self(Repr::Owned(bytes.into()))
+    }
+}
+
+impl From<&Bytes> for Payload<'_> {
+    fn from(bytes: &Bytes) -> Self {
+        bytes.clone().into()
+    }
+}
+
+impl From<Payload<'_>> for Bytes {
+    fn from(payload: Payload<'_>) -> Self {
+        payload.into_bytes()
+    }
+}
+
+impl From<Payload<'_>> for Vec<u8> {
+    fn from(payload: Payload<'_>) -> Self {
+        payload.into_vec()
+    }
+}
+
 /// UTF-8 that is lent or owned.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Text<'a>(Payload<'a>);
@@ -288,6 +312,21 @@ impl<'a> From<Text<'a>> for Payload<'a> {
     }
 }
 
+impl<'a> From<Cow<'a, str>> for Text<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => text.into(),
+            Cow::Owned(text) => text.into(),
+        }
+    }
+}
+
+impl From<Text<'_>> for String {
+    fn from(text: Text<'_>) -> Self {
+        text.into_string()
+    }
+}
+
 /// Which type a message has (RFC 6455 §5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -339,6 +378,23 @@ impl<'a> Message<'a> {
         match self {
             Self::Text(text) => Some(text),
             Self::Binary(_) => None,
+        }
+    }
+
+    /// Whether it is text.
+    #[inline]
+    pub fn is_text(&self) -> bool {
+        self.kind() == Kind::Text
+    }
+
+    /// The text as a string, or the message if it is none.
+    ///
+    /// # Errors
+    /// The binary message.
+    pub fn into_string(self) -> Result<String, Self> {
+        match self {
+            Self::Text(text) => Ok(text.into_string()),
+            Self::Binary(_) => Err(self),
         }
     }
 
@@ -419,8 +475,8 @@ macro_rules! message_from {
     )+};
 }
 
-message_from!(Text: &'a str, &'a String, String);
-message_from!(Binary: &'a [u8], &'a Vec<u8>, Vec<u8>, Bytes);
+message_from!(Text: &'a str, &'a String, String, Cow<'a, str>);
+message_from!(Binary: &'a [u8], &'a Vec<u8>, Vec<u8>, Box<[u8]>, Bytes, &Bytes);
 
 impl<'a, const N: usize> From<&'a [u8; N]> for Message<'a> {
     #[inline]

@@ -102,6 +102,32 @@ impl Outbox {
         core::mem::replace(self, Self::new(self.masking_key))
     }
 
+    /// The bytes to write next, see [`Buf::chunk`]. None if none wait.
+    #[inline]
+    pub fn chunk(&self) -> &[u8] {
+        match self.next_reference() {
+            Some((at, payload)) if *at == self.start => payload,
+            _ => self.bytes.get(self.start..self.run_end()).unwrap_or_default(),
+        }
+    }
+
+    /// Takes what was written, see [`Buf::advance`].
+    #[inline]
+    pub fn advance(&mut self, mut count: usize) {
+        while count > 0 {
+            let run = count.min(self.run_end() - self.start);
+            self.start += run;
+            count -= run;
+            let taken = self.advance_reference(count);
+            count -= taken;
+            if run + taken == 0 {
+                break;
+            }
+            self.written += (run + taken) as u64;
+        }
+        self.settle();
+    }
+
     pub(crate) fn is_masking(&self) -> bool {
         self.masking_key.is_some()
     }
@@ -270,10 +296,7 @@ impl Buf for Outbox {
 
     #[inline]
     fn chunk(&self) -> &[u8] {
-        match self.next_reference() {
-            Some((at, payload)) if *at == self.start => payload,
-            _ => self.bytes.get(self.start..self.run_end()).unwrap_or_default(),
-        }
+        Self::chunk(self)
     }
 
     #[cfg(feature = "std")]
@@ -293,19 +316,8 @@ impl Buf for Outbox {
     }
 
     #[inline]
-    fn advance(&mut self, mut count: usize) {
-        while count > 0 {
-            let run = count.min(self.run_end() - self.start);
-            self.start += run;
-            count -= run;
-            let taken = self.advance_reference(count);
-            count -= taken;
-            if run + taken == 0 {
-                break;
-            }
-            self.written += (run + taken) as u64;
-        }
-        self.settle();
+    fn advance(&mut self, count: usize) {
+        Self::advance(self, count);
     }
 }
 

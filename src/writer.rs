@@ -36,6 +36,8 @@ enum State {
     Streaming { kind: Kind, begun: bool },
     /// Close was sent.
     Closed,
+    /// The transport is gone.
+    Ended,
 }
 
 impl Writer {
@@ -116,7 +118,7 @@ impl Writer {
     /// Queues the answer to an event or an error. There is always room for it; once Close was sent it is dropped.
     #[inline]
     pub fn reply(&mut self, reply: Reply) {
-        if self.state == State::Closed {
+        if self.is_closed() {
             return;
         }
         self.outbox.push_reply(reply);
@@ -141,9 +143,7 @@ impl Writer {
         if reason.len() > CloseFrame::MAX_REASON {
             return Err(SendErrorKind::ControlFrameTooLong.into());
         }
-        if self.state == State::Closed {
-            return Err(SendErrorKind::Closed.into());
-        }
+        self.is_open()?;
         let mut payload = [0; MAX_CONTROL_PAYLOAD];
         let len = 2 + reason.len();
         payload[..2].copy_from_slice(&code.0.to_be_bytes());
@@ -180,7 +180,7 @@ impl Writer {
     /// Whether Close was sent, or queued to be.
     #[inline]
     pub fn is_closed(&self) -> bool {
-        self.state == State::Closed
+        matches!(self.state, State::Closed | State::Ended)
     }
 
     /// How many bytes may wait before a send is refused.
@@ -189,19 +189,36 @@ impl Writer {
         self.capacity
     }
 
+    /// Why nothing more can be sent, if that is so.
+    #[cfg(feature = "std")]
+    pub(crate) fn refusal(&self) -> Option<SendErrorKind> {
+        self.is_open().err()
+    }
+
     /// Drops what waits, and refuses more: the transport is gone.
     #[cfg(feature = "std")]
     pub(crate) fn abort(&mut self) {
-        self.state = State::Closed;
+        if self.state != State::Closed {
+            self.state = State::Ended;
+        }
         self.outbox.clear();
+    }
+
+    #[inline]
+    fn is_open(&self) -> Result<(), SendErrorKind> {
+        match self.state {
+            State::Closed => Err(SendErrorKind::Closed),
+            State::Ended => Err(SendErrorKind::Ended),
+            State::Ready | State::Streaming { .. } => Ok(()),
+        }
     }
 
     #[inline]
     fn may_begin(&self) -> Result<(), SendErrorKind> {
         match self.state {
-            State::Closed => Err(SendErrorKind::Closed),
-            State::Streaming { .. } => Err(SendErrorKind::Unfinished),
             State::Ready => self.has_room(),
+            State::Streaming { .. } => Err(SendErrorKind::Unfinished),
+            State::Closed | State::Ended => self.is_open(),
         }
     }
 
@@ -214,9 +231,7 @@ impl Writer {
         if payload.len() > MAX_CONTROL_PAYLOAD {
             return Err(SendErrorKind::ControlFrameTooLong.into());
         }
-        if self.state == State::Closed {
-            return Err(SendErrorKind::Closed.into());
-        }
+        self.is_open()?;
         self.has_room()?;
         self.outbox.push_frame(true, opcode, payload);
         Ok(())
@@ -272,13 +287,14 @@ impl Fragments<'_> {
     fn kind(&self) -> Option<Kind> {
         match self.writer.state {
             State::Streaming { kind, .. } => Some(kind),
-            State::Ready | State::Closed => None,
+            State::Ready | State::Closed | State::Ended => None,
         }
     }
 
     fn push<'m>(&mut self, piece: Message<'m>, fin: bool) -> Result<(), SendError<'m>> {
         let State::Streaming { kind, begun } = self.writer.state else {
-            return Err(SendError { kind: SendErrorKind::Closed, message: Some(piece) });
+            let kind = self.writer.is_open().err().unwrap_or(SendErrorKind::Closed);
+            return Err(SendError { kind, message: Some(piece) });
         };
         if piece.kind() != kind {
             return Err(SendError { kind: SendErrorKind::WrongKind, message: Some(piece) });

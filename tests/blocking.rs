@@ -219,8 +219,9 @@ fn assert_over<S: Stream>(ws: &mut WebSocket<S>) {
     assert!(matches!(ws.recv_part(), Ok(None)));
     assert!(ws.next().is_none());
     assert!(ws.closure().is_some());
-    assert!(matches!(ws.try_send("more"), Err(error) if error.kind() == SendErrorKind::Closed));
-    assert!(matches!(ws.send("more"), Err(Error::Send(SendErrorKind::Closed))));
+    let over = [SendErrorKind::Closed, SendErrorKind::Ended];
+    assert!(matches!(ws.try_send("more"), Err(error) if over.contains(&error.kind())));
+    assert!(matches!(ws.send("more"), Err(Error::Send(kind)) if over.contains(&kind)));
     assert!(ws.close(CloseCode::NORMAL, "").is_ok());
 }
 
@@ -555,14 +556,15 @@ fn timeouts_are_not_set_for_every_message() {
 }
 
 #[test]
-fn a_large_queue_is_written_before_more_is_read() {
+fn a_large_answer_is_written_before_more_is_read() {
     for role in ROLES {
-        let incoming = encode(other(role), |writer| writer.ping(b"").unwrap());
+        let incoming = encode(other(role), |writer| writer.send("?").unwrap());
         let mut script = Script::new(&incoming);
         script.writes.extend([Step::Up(1_000), Step::Wait]);
         let record = script.record();
         let mut ws = open(script, role, &FAST.outbox_high_water(1_000));
-        ws.writer().send(&[0; 5_000]).unwrap();
+        let (_, writer) = ws.recv_with_writer().unwrap().unwrap();
+        writer.send(&[0; 5_000]).unwrap();
         // The deadline for a write passes, before anything was read.
         assert!(matches!(ws.recv(), Err(Error::Timeout(Timeout::Write))));
         assert_eq!(record.lock().unwrap().written.len(), 1_000);
@@ -932,7 +934,7 @@ fn l13_two_split_ends_that_send_at_each_other() {
     let end = |stream: TcpStream, role| {
         thread::spawn(move || {
             let config = Config::DEFAULT.max_message_size(usize::MAX);
-            let (mut receiver, sender) = open(stream, role, &config).split().unwrap();
+            let (mut receiver, sender) = open(stream, role, &config).into_split().unwrap();
             let sending = thread::spawn(move || {
                 for round in 0..ROUNDS {
                     sender.send(vec![round; 4 << 20]).unwrap();
@@ -966,7 +968,7 @@ fn l4_many_senders_and_pings_both_ways() {
         thread::spawn(move || {
             let config = FAST.ping_interval(Some(Duration::from_millis(1))).write_timeout(Some(SOON));
             let config = config.pong_timeout(Some(SOON)).close_timeout(Some(SOON)).outbox_high_water(500);
-            let (mut receiver, sender) = open(stream, role, &config).split().unwrap();
+            let (mut receiver, sender) = open(stream, role, &config).into_split().unwrap();
             let sending: Vec<_> = (0..SENDERS)
                 .map(|number| {
                     let sender = sender.clone();
@@ -1005,7 +1007,7 @@ fn l4_many_senders_and_pings_both_ways() {
 fn l1_close_of_a_split_connection_ends_at_its_deadline() {
     for role in ROLES {
         let (ours, _silent) = tcp();
-        let (mut receiver, sender) = open(ours, role, &FAST).split().unwrap();
+        let (mut receiver, sender) = open(ours, role, &FAST).into_split().unwrap();
         let receiving = thread::spawn(move || receiver.drain());
         thread::sleep(Duration::from_millis(20)); // the receiver waits for the peer by now
         sender.close(CloseCode::NORMAL, "").unwrap();
@@ -1020,7 +1022,7 @@ fn l1_close_of_a_split_connection_ends_at_its_deadline() {
 fn l10_a_stalled_sender_is_known_to_both_ends() {
     for role in ROLES {
         let (ours, mut theirs) = tcp();
-        let (mut receiver, sender) = open(ours, role, &FAST).split().unwrap();
+        let (mut receiver, sender) = open(ours, role, &FAST).into_split().unwrap();
         let receiving = thread::spawn(move || receiver.drain());
         let waiting = thread::spawn({
             let sender = sender.clone();
@@ -1032,7 +1034,7 @@ fn l10_a_stalled_sender_is_known_to_both_ends() {
         // A ping on the way in must not make the receiver wait for the writer.
         theirs.write_all(&encode(other(role), |writer| writer.ping(b"").unwrap())).unwrap();
         let result = in_time(SOON, || sender.send(vec![0; 32 << 20]));
-        assert!(matches!(result, Err(Error::Send(SendErrorKind::Closed))), "{result:?}");
+        assert!(matches!(result, Err(Error::Send(SendErrorKind::Ended))), "{result:?}");
         assert!(waiting.join().unwrap().is_err());
         let result = in_time(SOON, || receiving.join().unwrap());
         assert!(matches!(result, Err(Error::Timeout(Timeout::Write))), "{result:?}");
@@ -1043,7 +1045,7 @@ fn l10_a_stalled_sender_is_known_to_both_ends() {
 fn l8_a_split_connection_finds_a_silent_peer() {
     let (ours, _silent) = tcp();
     let config = FAST.ping_interval(Some(Duration::from_millis(30)));
-    let (mut receiver, sender) = open(ours, Role::Client, &config).split().unwrap();
+    let (mut receiver, sender) = open(ours, Role::Client, &config).into_split().unwrap();
     let result = in_time(SOON, || receiver.drain());
     assert!(matches!(result, Err(Error::Timeout(Timeout::Pong))), "{result:?}");
     assert!(receiver.next().is_none());
@@ -1054,7 +1056,7 @@ fn l8_a_split_connection_finds_a_silent_peer() {
 fn replies_leave_while_the_application_only_receives() {
     for role in ROLES {
         let (ours, theirs) = tcp();
-        let (mut receiver, sender) = open(ours, role, &Config::DEFAULT).split().unwrap();
+        let (mut receiver, sender) = open(ours, role, &Config::DEFAULT).into_split().unwrap();
         let receiving = thread::spawn(move || receiver.drain());
         let mut peer = open(theirs, other(role), &Config::DEFAULT);
         peer.ping(b"now").unwrap();
@@ -1070,7 +1072,7 @@ fn replies_leave_while_the_application_only_receives() {
 fn the_last_sender_closes() {
     for role in ROLES {
         let (ours, theirs) = tcp();
-        let (mut receiver, sender) = open(ours, role, &Config::DEFAULT).split().unwrap();
+        let (mut receiver, sender) = open(ours, role, &Config::DEFAULT).into_split().unwrap();
         let clone = sender.clone();
         drop(sender);
         clone.feed("last words").unwrap();
@@ -1090,7 +1092,7 @@ fn reunited() {
     let peer = thread::spawn(move || echo(&mut open(theirs, Role::Server, &Config::DEFAULT)).1.unwrap());
     let mut ws = open(ours, Role::Client, &Config::DEFAULT);
     ws.feed("one").unwrap(); // still in the outbox when it is split
-    let (receiver, sender) = ws.split().unwrap();
+    let (receiver, sender) = ws.into_split().unwrap();
     let (receiver, sender) = receiver.reunite(sender).unwrap_err(); // it still is
     sender.flush().unwrap();
     let clone = sender.clone();
@@ -1130,7 +1132,7 @@ fn two_halves_of_another_kind() {
 fn l9_a_full_outbox_counts_what_is_being_written() {
     let (ours, theirs) = tcp();
     let config = Config::DEFAULT.outbox_capacity(1 << 20);
-    let (_receiver, sender) = open(ours, Role::Server, &config).split().unwrap();
+    let (_receiver, sender) = open(ours, Role::Server, &config).into_split().unwrap();
     let writing = thread::spawn({
         let sender = sender.clone();
         move || sender.send(vec![0; 32 << 20])

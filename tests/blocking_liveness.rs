@@ -120,3 +120,18 @@ fn a_flush_that_lost_what_waited_says_so() {
     let error = ws.flush().expect_err("the stream broke before it had all been written");
     assert!(matches!(error, Error::Send(SendErrorKind::Closed)), "{error}");
 }
+
+#[test]
+fn l1_a_peer_that_floods_instead_of_closing_does_not_keep_close_from_ending() {
+    for frame in [&b"\x8a\x00"[..], b"\x82\x01a"] {
+        let start = Instant::now();
+        let read = |room: &mut [u8]| {
+            assert!(start.elapsed() < Duration::from_secs(20), "no end");
+            room[..frame.len()].copy_from_slice(frame);
+            Ok(frame.len())
+        };
+        let mut ws = open(read, takes_all, || Ok(()));
+        let error = ws.close(CloseCode::NORMAL, "").expect_err("it never closed");
+        assert!(matches!(error, Error::Timeout(Timeout::Close)), "{error}");
+    }
+}

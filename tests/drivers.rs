@@ -12,7 +12,9 @@ use std::time::Duration;
 use futures_util::stream::FusedStream;
 use futures_util::{SinkExt, Stream as _, StreamExt};
 use sockeye::tokio::WebSocket;
-use sockeye::{Agreed, CloseCode, Config, Error, Event, Kind, Message, Part, Prepared, ProtocolError, Role, Timeout};
+use sockeye::{
+    Agreed, CloseCode, Config, Error, Event, Kind, Message, Part, Prepared, ProtocolError, Role, SendErrorKind, Timeout,
+};
 use stream::{Act, Scripted};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::{Instant, sleep};
@@ -206,7 +208,7 @@ async fn rfc_6455_7_2_1_1_the_end_of_the_stream_without_close_is_a_failure_once(
             assert!(ws.is_terminated());
             let closure = ws.closure().expect("ended");
             assert_eq!((closure.code, closure.was_clean), (CloseCode::ABNORMAL_CLOSURE, false));
-            assert!(matches!(ws.send("late").await, Err(Error::Send(_))));
+            assert!(matches!(ws.send("late").await, Err(Error::Send(SendErrorKind::Ended))));
         }
     }
 }
@@ -599,7 +601,7 @@ async fn l13_a_streamed_message_that_is_dropped_half_way_never_ends_by_itself() 
     let (mut a, mut b) = pair(1 << 16);
     let mut outgoing = a.start(Kind::Text).await.expect("room");
     outgoing.write("Hel").await.expect("room");
-    assert!(matches!(a.send("another").await, Err(Error::Send(sockeye::SendErrorKind::Unfinished))));
+    assert!(matches!(a.send("another").await, Err(Error::Send(SendErrorKind::Unfinished))));
     a.ping(b"between").await.expect("control frames stay possible");
     let event = b.recv_event().await.expect("no failure").expect("open").into_owned();
     assert_eq!(event, Event::Ping(b"between".into()));
@@ -667,6 +669,56 @@ async fn a_prepared_message_fans_out() {
         drop(peer);
         receiving.await.expect("no panic").expect("clean");
     }
+}
+
+#[tokio::test]
+async fn what_is_sent_at_once_leaves_without_the_receiver() {
+    for role in ROLES {
+        let (ws, wire) = half(role, 1 << 16, &Config::DEFAULT);
+        let (receiver, sender) = ws.into_split();
+        let mut peer = open(wire, other(role));
+        sender.try_send("now").expect("room");
+        assert_eq!(peer.recv().await.expect("no failure"), Some(Message::from("now")));
+        drop(receiver);
+        sender.try_send_prepared(&Prepared::new("still")).expect("room");
+        assert_eq!(peer.recv().await.expect("no failure"), Some(Message::from("still")));
+        sender.closed().await;
+        drop(sender);
+        let event = peer.recv_event().await.expect("no failure").expect("open").into_owned();
+        assert!(matches!(event, Event::Close(Some(frame)) if frame.code == CloseCode::NORMAL));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_leave_at_once_is_sent_by_the_receiver_or_stalls_at_its_deadline() {
+    let (ws, mut wire) = half(Role::Server, 64, &Config::DEFAULT.ping_interval(None));
+    let (mut receiver, sender) = ws.into_split();
+    let receiving = tokio::spawn(async move { receiver.drain().await });
+    tokio::task::yield_now().await;
+    sender.try_send(&payload(1_000)).expect("room");
+    let mut sent = vec![0; 500];
+    wire.read_exact(&mut sent).await.expect("the receiver goes on");
+    let start = Instant::now();
+    let error = receiving.await.expect("no panic").expect_err("nobody reads the rest");
+    assert!(matches!(error, Error::Timeout(Timeout::Write)), "{error}");
+    assert_eq!(start.elapsed().as_secs(), 30);
+}
+
+#[tokio::test]
+async fn messages_are_forwarded_from_one_connection_to_another() {
+    let (mut a, b) = pair(1 << 16);
+    let (c, mut d) = pair(1 << 16);
+    let (b_receiver, _b_sender) = b.into_split();
+    let (mut c_receiver, c_sender) = c.into_split();
+    let forwarding = tokio::spawn(b_receiver.forward(c_sender));
+    let draining = tokio::spawn(async move { c_receiver.drain().await });
+    a.send("through").await.expect("sent");
+    assert_eq!(d.recv().await.expect("no failure"), Some(Message::from("through")));
+    a.close(CloseCode::NORMAL, "").await.expect("closed");
+    assert!(d.recv().await.expect("clean").is_none(), "forwarding closes what it forwards to");
+    forwarding.await.expect("no panic").expect("no failure");
+    drop(d);
+    draining.await.expect("no panic").expect("clean");
 }
 
 #[tokio::test]

@@ -165,3 +165,22 @@ fn c2_a_payload_read_into_its_place_takes_few_reads_whatever_room_is_left() {
         assert_eq!(event, Event::Message(vec![0; 10 << 20].into()));
     }
 }
+
+#[test]
+fn l13_what_is_sent_behind_the_last_event_does_not_stop_the_reading() {
+    let config = Config::DEFAULT.outbox_high_water(100);
+    for with_writer in [false, true] {
+        let mut connection = Connection::open(Role::Client, Agreed::default(), &config);
+        let mut bytes = frame(0x81, b"hello");
+        let mut input = &mut bytes[..];
+        if with_writer {
+            while connection.next_with_writer(&mut input).expect("valid").is_some() {}
+        } else {
+            while connection.next(&mut input).expect("valid").is_some() {}
+        }
+        connection.writer().send(&[7; 1000]).expect("room");
+        assert!(connection.wants().read, "it is no answer, and the peer may be sending as much");
+        assert!(connection.next(&mut &mut [][..]).expect("valid").is_none());
+        assert!(connection.wants().read);
+    }
+}

@@ -99,6 +99,17 @@ impl Request {
         self.url.port
     }
 
+    /// The host and port to connect to, as `host:port`.
+    ///
+    /// ```
+    /// # use sockeye::client::Request;
+    /// assert_eq!(Request::get("ws://[::1]/chat")?.address(), "[::1]:80");
+    /// # Ok::<_, sockeye::HandshakeError>(())
+    /// ```
+    pub fn address(&self) -> alloc::string::String {
+        alloc::format!("{}:{}", self.url.host, self.url.port)
+    }
+
     /// Whether the URL is wss, so that TLS must come first.
     pub fn is_secure(&self) -> bool {
         self.url.is_secure

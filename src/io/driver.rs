@@ -5,8 +5,6 @@ use std::future::Future;
 use std::io;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Buf;
-
 use super::clock::Clock;
 use super::error::{Error, Timeout};
 use super::input::Inbound;
@@ -32,6 +30,9 @@ pub trait Transport: Unpin {
 
     /// The stream.
     fn get_ref(&self) -> &Self::Stream;
+
+    /// The stream.
+    fn get_mut(&mut self) -> &mut Self::Stream;
 
     /// Gives the stream back.
     fn into_inner(self) -> Self::Stream;
@@ -63,7 +64,7 @@ pub trait Transport: Unpin {
 }
 
 /// How many reads one poll may make, so that a peer whose frames nobody sees cannot starve other tasks.
-const READS_PER_POLL: usize = 16;
+pub(crate) const READS_PER_POLL: usize = 16;
 
 /// Everything but the reader: what both ends of a connection share when it is split.
 pub(crate) struct Shared<T: Transport> {
@@ -216,7 +217,7 @@ impl<T: Transport> Shared<T> {
     /// There is nothing more to wait for.
     fn retire(&mut self) {
         self.clock = None;
-        self.wakers.wake_others();
+        self.wakers.wake_all();
     }
 
     fn clock(&mut self) -> &mut Clock<T> {
@@ -231,6 +232,8 @@ impl<T: Transport> Shared<T> {
                 // What the peer sent before it went away is still to be had.
                 self.life.fail(error.into());
                 self.life.abort();
+                // From now on the receiver has a deadline.
+                self.wakers.wake_all();
                 Poll::Ready(())
             }
             Poll::Pending => {
@@ -245,12 +248,22 @@ impl<T: Transport> Shared<T> {
         }
     }
 
+    /// Writes as far as the kernel takes it now. When it takes more, the receiver goes on.
+    pub(crate) fn write_now(&mut self) {
+        let Some(waker) = self.wakers.combined() else { return };
+        let was_blocked = self.clock.as_ref().is_some_and(|clock| clock.timers.write_deadline().is_some());
+        let blocked = self.poll_write(&mut Context::from_waker(&waker)).is_pending();
+        if blocked && !was_blocked {
+            self.wakers.wake_all(); // the receiver has a deadline now
+        }
+    }
+
     /// The peer takes nothing any more; the receiver finishes.
     fn stall(&mut self) {
         self.life.stage = Stage::Stalled;
         self.life.fail(Timeout::Write.into());
         self.life.abort();
-        self.wakers.wake_others();
+        self.wakers.wake_all();
     }
 
     fn try_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -299,6 +312,12 @@ impl<T: Transport> Shared<T> {
         // Both ends may have closed, so that nothing has failed, before all of it had left.
         let is_lost = self.life.written() < position;
         Poll::Ready(if is_lost { Err(self.sending_failure()) } else { Ok(()) })
+    }
+
+    /// The sending side: until everything that waits has reached the kernel.
+    pub(crate) fn poll_flushed_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let position = self.life.position();
+        self.poll_flushed(cx, position)
     }
 
     fn poll_send(

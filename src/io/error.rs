@@ -25,7 +25,7 @@ pub enum Error {
     #[cfg(feature = "handshake")]
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
-    /// This server refused the opening handshake. The client was told why.
+    /// This server refused the opening handshake. The client was told why, if it still listened.
     #[cfg(feature = "handshake")]
     #[error(transparent)]
     Rejected(#[from] Reject),

@@ -1,4 +1,6 @@
 //! The driver over futures-io: any `AsyncRead + AsyncWrite` of that crate, on any executor.
+//!
+//! The types here are those of [`asynchronous`](crate::asynchronous), where their methods are, over these streams.
 
 use std::io;
 use std::pin::Pin;
@@ -44,6 +46,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for FuturesIo<S> {
 
     fn get_ref(&self) -> &S {
         &self.0
+    }
+
+    fn get_mut(&mut self) -> &mut S {
+        &mut self.0
     }
 
     fn into_inner(self) -> S {

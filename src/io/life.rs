@@ -95,6 +95,12 @@ impl Life {
         !matches!(self.failure, Failure::None)
     }
 
+    /// Whether nothing will be received any more, and a failure has been reported.
+    #[cfg(any(feature = "tokio", feature = "futures"))]
+    pub(crate) fn is_terminated(&self) -> bool {
+        self.is_done() && !matches!(self.failure, Failure::Unreported(_))
+    }
+
     /// Whether the peer's stream has ended.
     pub(crate) fn is_eof(&self) -> bool {
         self.ended.eof
@@ -194,7 +200,12 @@ impl Life {
     /// What a sender is told. The failure itself is the receiver's, if there is one `apart` from the sender.
     pub(crate) fn sending_failure(&mut self, apart: bool) -> Error {
         let failure = if apart { None } else { self.take_failure() };
-        failure.unwrap_or_else(|| SendErrorKind::Closed.into())
+        failure.unwrap_or_else(|| self.refusal().into())
+    }
+
+    /// Why nothing more can be sent.
+    pub(crate) fn refusal(&self) -> SendErrorKind {
+        self.writer.refusal().unwrap_or(SendErrorKind::Ended)
     }
 
     /// What the transport should do while `pending` bytes wait to leave.

@@ -39,5 +39,14 @@ mod wakers;
 #[cfg(any(feature = "tokio", feature = "futures"))]
 mod websocket;
 
+/// The asynchronous driver, written once: what [`tokio`](crate::tokio) and [`futures`](crate::futures) name for their
+/// streams.
+#[cfg(any(feature = "tokio", feature = "futures"))]
+pub mod asynchronous {
+    pub use super::driver::Transport;
+    pub use super::split::{Pieces, Receiver, Sender};
+    pub use super::websocket::{Outgoing, WebSocket};
+}
+
 pub use error::{Error, Timeout};
 pub use lent::LentWriter;

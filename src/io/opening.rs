@@ -8,7 +8,7 @@ use std::vec::Vec;
 use bytes::Buf;
 
 use super::clock::Clock;
-use super::driver::Transport;
+use super::driver::{READS_PER_POLL, Transport};
 use super::error::{Error, Timeout};
 use super::life::MAX_DRAINED;
 use super::websocket::WebSocket;
@@ -33,7 +33,7 @@ pub(crate) async fn accept<T: Transport>(
     let mut connection = match request.and_then(answer).and_then(|accept| accept.connect(config)) {
         Ok(connection) => connection,
         Err(reject) => {
-            opening.refuse(&reject).await?;
+            opening.refuse(&reject).await;
             return Err(reject.into());
         }
     };
@@ -78,7 +78,11 @@ impl<T: Transport> Opening<T> {
         mut take: impl FnMut(&mut &[u8]) -> Option<R>,
     ) -> Result<Option<(R, Vec<u8>)>, Error> {
         poll_fn(|cx| {
-            loop {
+            for _ in 0..READS_PER_POLL {
+                // A peer that goes on sending must not keep us from seeing that its time is over.
+                if let Poll::Ready(result) = self.poll_deadline(cx) {
+                    return Poll::Ready(result);
+                }
                 // No buffer is kept while nothing comes: a slow peer costs what it has sent.
                 let mut buffer = pool::take_filled();
                 let read = self.poll_read(cx, &mut buffer);
@@ -98,6 +102,8 @@ impl<T: Transport> Opening<T> {
                     (_, None) => {}
                 }
             }
+            cx.waker().wake_by_ref();
+            Poll::Pending
         })
         .await
     }
@@ -113,23 +119,34 @@ impl<T: Transport> Opening<T> {
                     Poll::Pending => return self.poll_deadline(cx),
                 }
             }
-            self.transport.poll_flush(cx).map_err(Error::from)
+            match self.transport.poll_flush(cx) {
+                Poll::Ready(result) => Poll::Ready(result.map_err(Error::from)),
+                Poll::Pending => self.poll_deadline(cx),
+            }
         })
         .await
     }
 
     /// Sends the refusal, and drains what the client still sends: unread data would turn the refusal into a reset.
-    async fn refuse(&mut self, reject: &Reject) -> Result<(), Error> {
-        self.send(&mut Outbox::of(&reject.to_vec())).await?;
-        poll_fn(|cx| self.transport.poll_shutdown(cx)).await?;
+    /// However that ends, it is the refusal that matters.
+    async fn refuse(&mut self, reject: &Reject) {
+        if self.send(&mut Outbox::of(&reject.to_vec())).await.is_err() || self.shut_down().await.is_err() {
+            return;
+        }
         let mut drained = 0;
         let drain = |input: &mut &[u8]| {
             drained += std::mem::take(input).len();
             (drained > MAX_DRAINED).then_some(())
         };
-        // However that ends, the client was told.
         let _ = self.receive(drain).await;
-        Ok(())
+    }
+
+    async fn shut_down(&mut self) -> Result<(), Error> {
+        poll_fn(|cx| match self.transport.poll_shutdown(cx) {
+            Poll::Ready(result) => Poll::Ready(result.map_err(Error::from)),
+            Poll::Pending => self.poll_deadline(cx),
+        })
+        .await
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, Error>> {

@@ -6,11 +6,13 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_core::{FusedStream, Stream};
+use futures_sink::Sink;
 
 use super::driver::{Shared, Transport};
 use super::error::Error;
@@ -19,7 +21,7 @@ use super::lent::LentWriter;
 use super::life::Wanted;
 use super::websocket::WebSocket;
 use crate::close::CloseCode;
-use crate::connection::Closure;
+use crate::connection::{Agreed, Closure};
 use crate::error::SendError;
 use crate::message::{Event, Kind, Message, Part};
 use crate::writer::{Prepared, Writer};
@@ -27,6 +29,8 @@ use crate::writer::{Prepared, Writer};
 struct Both<T: Transport> {
     shared: Mutex<Shared<T>>,
     senders: AtomicUsize,
+    /// The receiver is there. Changed under the lock.
+    receiving: AtomicBool,
 }
 
 impl<T: Transport> Both<T> {
@@ -40,19 +44,35 @@ impl<T: Transport> WebSocket<T> {
     ///
     /// **The receiver must be polled** all the time: it answers pings, keeps the deadlines, and completes the closing.
     /// Who only sends parks [`Receiver::drain`] somewhere. If the receiver is dropped, sends still go out, but nobody
-    /// answers the peer any more.
+    /// answers the peer any more, nor sends what the kernel refused to [`Sender::try_send`].
+    ///
+    /// **Dropping the last sender closes the connection**: `let (receiver, _) = …` does so at once. Who only receives
+    /// does not split.
     pub fn into_split(self) -> (Receiver<T>, Sender<T>) {
         let (inbound, mut shared) = self.into_parts();
         shared.wakers.share();
-        let both = Arc::new(Both { shared: Mutex::new(shared), senders: AtomicUsize::new(1) });
-        (Receiver { inbound, both: both.clone() }, Sender { both })
+        let (senders, receiving) = (AtomicUsize::new(1), AtomicBool::new(true));
+        let both = Arc::new(Both { shared: Mutex::new(shared), senders, receiving });
+        (Receiver { inbound, end: ReceivingEnd(both.clone()) }, Sender { both })
+    }
+}
+
+/// Tells the senders when the receiver is dropped.
+struct ReceivingEnd<T: Transport>(Arc<Both<T>>);
+
+impl<T: Transport> Drop for ReceivingEnd<T> {
+    fn drop(&mut self) {
+        let shared = self.0.lock();
+        self.0.receiving.store(false, Ordering::Relaxed);
+        shared.wakers.wake_all();
     }
 }
 
 /// The receiving end of a split connection.
+#[must_use = "a connection lives only while its receiver is polled"]
 pub struct Receiver<T: Transport> {
     inbound: Inbound,
-    both: Arc<Both<T>>,
+    end: ReceivingEnd<T>,
 }
 
 impl<T: Transport> Receiver<T> {
@@ -94,7 +114,17 @@ impl<T: Transport> Receiver<T> {
 
     /// How the connection ended, once it has.
     pub fn closure(&self) -> Option<Closure> {
-        self.both.lock().life.closure().cloned()
+        self.end.0.lock().life.closure().cloned()
+    }
+
+    /// What the handshake agreed on.
+    pub fn agreed(&self) -> Agreed {
+        self.end.0.lock().life.agreed().clone()
+    }
+
+    /// The time between the latest answered keepalive ping and its pong.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.end.0.lock().round_trip()
     }
 
     /// Puts the ends together again, if they belong together and there is no other sender; else gives them back.
@@ -103,10 +133,12 @@ impl<T: Transport> Receiver<T> {
     /// The two ends.
     #[expect(clippy::result_large_err, reason = "what comes back is what was given")]
     pub fn reunite(self, sender: Sender<T>) -> Result<WebSocket<T>, (Self, Sender<T>)> {
-        if !Arc::ptr_eq(&self.both, &sender.both) || self.both.senders.load(Ordering::Acquire) != 1 {
+        if !Arc::ptr_eq(&self.end.0, &sender.both) || sender.both.senders.load(Ordering::Acquire) != 1 {
             return Err((self, sender));
         }
-        let Self { inbound, both } = self;
+        let Self { inbound, end } = self;
+        let both = end.0.clone();
+        drop(end);
         both.senders.fetch_add(1, Ordering::Relaxed); // so that dropping the sender is not the end of sending
         drop(sender);
         match Arc::try_unwrap(both) {
@@ -114,12 +146,15 @@ impl<T: Transport> Receiver<T> {
                 let shared = both.shared.into_inner().unwrap_or_else(PoisonError::into_inner);
                 Ok(WebSocket::from_parts(inbound, shared))
             }
-            Err(both) => Err((Self { inbound, both: both.clone() }, Sender { both })),
+            Err(both) => {
+                both.receiving.store(true, Ordering::Relaxed);
+                Err((Self { inbound, end: ReceivingEnd(both.clone()) }, Sender { both }))
+            }
         }
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Result<bool, Error>> {
-        self.both.lock().poll_receive(&mut self.inbound, cx, wanted)
+        self.end.0.lock().poll_receive(&mut self.inbound, cx, wanted)
     }
 }
 
@@ -139,12 +174,13 @@ impl<T: Transport> Stream for Receiver<T> {
 
 impl<T: Transport> FusedStream for Receiver<T> {
     fn is_terminated(&self) -> bool {
-        self.both.lock().life.is_done()
+        self.end.0.lock().life.is_terminated()
     }
 }
 
 /// The sending end of a split connection; clones send on the same connection. When the last one is dropped, the
 /// connection is closed with code 1000, after everything queued.
+#[must_use = "dropping the last sender closes the connection"]
 pub struct Sender<T: Transport> {
     both: Arc<Both<T>>,
 }
@@ -197,25 +233,35 @@ impl<T: Transport> Sender<T> {
         poll_fn(|cx| self.both.lock().poll_room(cx)).await
     }
 
-    /// Queues a message now and has the receiver send it, or gives it back.
+    /// Writes a message as far as the kernel takes it now, behind what waits already. The rest leaves as soon as the
+    /// peer reads, by the receiver's doing. If too much waits, the message comes back: the peer is too slow.
     ///
     /// # Errors
     /// See [`Writer::send`](crate::Writer::send).
     pub fn try_send<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), SendError<'m>> {
         let mut shared = self.both.lock();
         Writer::send(&mut shared.life.writer, message)?;
-        shared.wakers.wake_others();
+        shared.write_now();
         Ok(())
     }
 
-    /// Queues a message that was prepared for many receivers now, and has the receiver send it.
+    /// Sends a message that was prepared for many receivers, and waits until it has reached the kernel.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_prepared(&self, message: &Prepared) -> Result<(), Error> {
+        self.accept(|writer| Ok(writer.send_prepared(message)?)).await?;
+        self.flush().await
+    }
+
+    /// The same as [`try_send`](Self::try_send) with a message that was prepared for many receivers.
     ///
     /// # Errors
     /// See [`Writer::send_prepared`](crate::Writer::send_prepared).
     pub fn try_send_prepared(&self, message: &Prepared) -> Result<(), SendError<'static>> {
         let mut shared = self.both.lock();
         shared.life.writer.send_prepared(message)?;
-        shared.wakers.wake_others();
+        shared.write_now();
         Ok(())
     }
 
@@ -250,14 +296,44 @@ impl<T: Transport> Sender<T> {
     /// # Errors
     /// The code or the reason may not be sent, or the connection is closed or has failed.
     pub async fn close(&self, code: CloseCode, reason: &str) -> Result<(), Error> {
-        self.both.lock().life.writer.close(code, reason)?;
-        self.both.lock().wakers.wake_others();
+        self.try_close(code, reason)?;
         self.flush().await
     }
 
-    /// Waits for the end of the connection.
+    /// The same without waiting, for instance to go through many connections that are to end.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub fn try_close(&self, code: CloseCode, reason: &str) -> Result<(), SendError<'static>> {
+        let mut shared = self.both.lock();
+        shared.life.writer.close(code, reason)?;
+        shared.write_now();
+        shared.wakers.wake_all(); // the receiver has a deadline now
+        Ok(())
+    }
+
+    /// How the connection ended, once it has.
+    pub fn closure(&self) -> Option<Closure> {
+        self.both.lock().life.closure().cloned()
+    }
+
+    /// What the handshake agreed on.
+    pub fn agreed(&self) -> Agreed {
+        self.both.lock().life.agreed().clone()
+    }
+
+    /// How many bytes wait to leave.
+    pub fn queued(&self) -> usize {
+        self.both.lock().life.pending()
+    }
+
+    /// Waits for the end of the connection, or until the receiver is dropped, for it alone can bring the end about.
     pub async fn closed(&self) {
-        poll_fn(|cx| self.both.lock().poll_closed(cx)).await;
+        poll_fn(|cx| {
+            let mut shared = self.both.lock();
+            if self.both.receiving.load(Ordering::Relaxed) { shared.poll_closed(cx) } else { Poll::Ready(()) }
+        })
+        .await;
     }
 
     /// Whether the connection is closed for sending.
@@ -279,7 +355,7 @@ impl<T: Transport> Pieces<'_, T> {
     pub async fn write<'m>(&mut self, piece: impl Into<Message<'m>>) -> Result<(), Error> {
         let piece = piece.into();
         self.sender.accept(|writer| writer.write_piece(piece)).await?;
-        self.sender.both.lock().wakers.wake_others();
+        self.sender.both.lock().write_now();
         Ok(())
     }
 
@@ -299,6 +375,29 @@ impl<T: Transport> fmt::Debug for Pieces<'_, T> {
     }
 }
 
+/// `poll_close` sends Close with code 1000 and flushes it.
+impl<'m, T: Transport> Sink<Message<'m>> for Sender<T> {
+    type Error = Error;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.both.lock().poll_room(cx)
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Message<'m>) -> Result<(), Error> {
+        self.both.lock().life.writer.send(message)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.both.lock().poll_flushed_all(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        // Closed already is as good.
+        let _ = self.try_close(CloseCode::NORMAL, "");
+        self.poll_flush(cx)
+    }
+}
+
 impl<T: Transport> Clone for Sender<T> {
     fn clone(&self) -> Self {
         self.both.senders.fetch_add(1, Ordering::Relaxed);
@@ -312,7 +411,8 @@ impl<T: Transport> Drop for Sender<T> {
             let mut shared = self.both.lock();
             // Closed already is as good.
             let _ = shared.life.writer.close(CloseCode::NORMAL, "");
-            shared.wakers.wake_others();
+            shared.write_now();
+            shared.wakers.wake_all();
         }
     }
 }

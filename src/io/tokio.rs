@@ -1,4 +1,6 @@
-//! The driver over tokio: any `AsyncRead + AsyncWrite`, with tokio's timer.
+//! The driver over tokio: any `AsyncRead + AsyncWrite`, with tokio's timer, which the runtime must have enabled.
+//!
+//! The types here are those of [`asynchronous`](crate::asynchronous), where their methods are, over tokio's streams.
 
 use std::io;
 use std::pin::Pin;
@@ -47,6 +49,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for TokioIo<S> {
         &self.0
     }
 
+    fn get_mut(&mut self) -> &mut S {
+        &mut self.0
+    }
+
     fn into_inner(self) -> S {
         self.0
     }
@@ -65,8 +71,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for TokioIo<S> {
         let start = room.as_ptr().cast();
         let mut room = ReadBuf::uninit(room);
         ready!(Pin::new(&mut self.0).poll_read(cx, &mut room))?;
-        // A stream might have put another buffer into the place of ours.
-        assert_eq!(start, room.filled().as_ptr(), "the stream replaced the buffer it was to read into");
+        if start != room.filled().as_ptr() {
+            return Poll::Ready(Err(io::Error::other("the stream replaced the buffer it was to read into")));
+        }
         let count = room.filled().len();
         // SAFETY: `ReadBuf` counts as filled only what was initialized.
         unsafe { payload.advance_mut(count) };

@@ -57,10 +57,18 @@ impl Wakers {
             *waiting |= side as u8;
             return None;
         }
-        self.combined().map(|combined| {
+        if let Self::Many(combined) = self {
             combined.register(side, task);
-            combined.into()
-        })
+        }
+        self.combined()
+    }
+
+    /// The waker of them all, if there are several.
+    pub(crate) fn combined(&self) -> Option<Waker> {
+        match self {
+            Self::One { .. } => None,
+            Self::Many(combined) => Some(combined.clone().into()),
+        }
     }
 
     /// That side has got what it waited for.
@@ -78,17 +86,12 @@ impl Wakers {
         }
     }
 
-    /// Wakes everyone who waits, but for the task that is running this if it is the only one.
-    pub(crate) fn wake_others(&self) {
-        if let Self::Many(combined) = self {
-            combined.wake_all();
-        }
-    }
-
-    fn combined(&self) -> Option<Arc<Combined>> {
+    /// Wakes everyone who waits. One task may drive both sides, so it may have to come back for the other one.
+    pub(crate) fn wake_all(&self) {
         match self {
-            Self::One { .. } => None,
-            Self::Many(combined) => Some(combined.clone()),
+            Self::One { waker: Some(waker), waiting } if *waiting != 0 => waker.wake_by_ref(),
+            Self::One { .. } => {}
+            Self::Many(combined) => combined.wake_all(),
         }
     }
 }

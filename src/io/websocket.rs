@@ -37,6 +37,9 @@ use crate::writer::{Prepared, Writer};
 /// [`Config::outbox_high_water`] waits, `feed` and `send` wait too, and while more than that was queued through
 /// [`recv_with_writer`](Self::recv_with_writer), so does `recv`: a peer that does not read stalls, and nothing fails.
 ///
+/// **It must be polled** while it is open, by `recv` as a rule: nobody else answers the peer's pings. Who has nothing to
+/// receive parks [`Receiver::drain`](super::split::Receiver::drain) of a [split](Self::into_split) connection in a task.
+///
 /// **Every future may be dropped at any await point**: nothing is lost, torn or sent twice. What was accepted stays
 /// accepted. Dropping the `WebSocket` itself drops the stream, without a Close.
 pub struct WebSocket<T: Transport> {
@@ -68,6 +71,9 @@ impl<T: Transport> WebSocket<T> {
     }
 
     /// Makes the opening handshake as a client, with the default configuration.
+    ///
+    /// For a `wss` URL the stream must be the one inside of TLS: what is sent here, credentials too, goes out as the
+    /// stream sends it.
     ///
     /// # Errors
     /// As [`client_with`](Self::client_with).
@@ -111,6 +117,11 @@ impl<T: Transport> WebSocket<T> {
         self.shared.transport.get_ref()
     }
 
+    /// The stream, to set its options. Reading from it or writing to it tears the connection.
+    pub fn get_mut(&mut self) -> &mut T::Stream {
+        self.shared.transport.get_mut()
+    }
+
     /// The stream, without a Close. What was [received](Self::unread) or queued meanwhile is lost.
     pub fn into_inner(self) -> T::Stream {
         self.shared.transport.into_inner()
@@ -118,7 +129,8 @@ impl<T: Transport> WebSocket<T> {
 
     /// The next message, lent until the next call. `None` once the connection is closed.
     ///
-    /// Pings, pongs and Close are handled inside; [`recv_event`](Self::recv_event) shows them.
+    /// Pings, pongs and Close are handled inside; [`recv_event`](Self::recv_event) shows them. Whatever code the peer
+    /// closed with, that is no failure here: [`closure`](Self::closure) tells it.
     ///
     /// # Errors
     /// The connection has failed. That is said once; then `None`.
@@ -198,7 +210,7 @@ impl<T: Transport> WebSocket<T> {
     /// # Errors
     /// The connection has failed.
     pub async fn flush(&mut self) -> Result<(), Error> {
-        poll_fn(|cx| self.poll_flush_all(cx)).await
+        poll_fn(|cx| self.shared.poll_flushed_all(cx)).await
     }
 
     /// Waits until the outbox has room. Accepts nothing.
@@ -224,6 +236,16 @@ impl<T: Transport> WebSocket<T> {
     /// See [`Writer::send_prepared`].
     pub fn try_send_prepared(&mut self, message: &Prepared) -> Result<(), SendError<'static>> {
         self.shared.life.writer.send_prepared(message)
+    }
+
+    /// Sends a message that was prepared for many receivers, and waits until it has reached the kernel.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_prepared(&mut self, message: &Prepared) -> Result<(), Error> {
+        self.ready().await?;
+        self.try_send_prepared(message)?;
+        self.flush().await
     }
 
     /// Sends a ping of at most 125 bytes. Keepalive pings are sent without this.
@@ -292,17 +314,12 @@ impl<T: Transport> WebSocket<T> {
 
     /// The sending half of the core, to queue whatever it offers. [`flush`](Self::flush) or `recv` sends it.
     pub fn writer(&mut self) -> &mut LentWriter {
-        self.shared.life.lend_writer()
+        &mut self.shared.life.writer
     }
 
     /// Bytes that were received and not used up. They are lost when the stream is taken out.
     pub fn unread(&self) -> &[u8] {
         self.inbound.unread()
-    }
-
-    fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let position = self.shared.life.position();
-        self.shared.poll_flushed(cx, position)
     }
 }
 
@@ -348,7 +365,7 @@ impl<T: Transport> Stream for WebSocket<T> {
 
 impl<T: Transport> FusedStream for WebSocket<T> {
     fn is_terminated(&self) -> bool {
-        self.shared.life.is_done()
+        self.shared.life.is_terminated()
     }
 }
 
@@ -366,15 +383,17 @@ impl<'m, T: Transport> Sink<Message<'m>> for WebSocket<T> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.get_mut().poll_flush_all(cx)
+        self.get_mut().shared.poll_flushed_all(cx)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let this = self.get_mut();
         if !this.shared.life.writer.is_closed() {
             this.shared.life.writer.close(CloseCode::NORMAL, "")?;
+            // From now on the stream, which may wait elsewhere, has a deadline.
+            this.shared.wakers.wake_all();
         }
-        this.poll_flush_all(cx)
+        this.shared.poll_flushed_all(cx)
     }
 }
 

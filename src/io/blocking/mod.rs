@@ -33,7 +33,7 @@
 //! # Both ways at once
 //! `send` writes and does not read. Two ends that both send more than the network between them holds, each in its only
 //! thread, would wait for each other; [`Config::write_timeout`](crate::Config::write_timeout) ends that. Who sends and
-//! receives much at the same time uses two threads: [`split`](WebSocket::split).
+//! receives much at the same time uses two threads: [`into_split`](WebSocket::into_split).
 
 #[cfg(feature = "handshake")]
 mod opening;

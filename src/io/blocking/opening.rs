@@ -45,7 +45,7 @@ impl<S: Stream> WebSocket<S> {
                 Ok(Self::new(opening.stream, connection, config, &leftover))
             }
             Err(reject) => {
-                opening.refuse(&reject)?;
+                opening.refuse(&reject);
                 Err(reject.into())
             }
         }
@@ -134,16 +134,16 @@ impl<S: Stream> Opening<S> {
     }
 
     /// Sends the refusal, and drains what the client still sends: unread data would turn the refusal into a reset.
-    fn refuse(&mut self, reject: &Reject) -> Result<(), Error> {
-        self.send(&mut Outbox::of(&reject.to_vec()))?;
-        self.stream.shutdown()?;
+    /// However that ends, it is the refusal that matters.
+    fn refuse(&mut self, reject: &Reject) {
+        if self.send(&mut Outbox::of(&reject.to_vec())).is_err() || self.stream.shutdown().is_err() {
+            return;
+        }
         let mut drained = 0;
-        // However that ends, the client was told.
         let _ = self.receive(|input| {
             drained += std::mem::take(input).len();
             (drained > MAX_DRAINED).then_some(())
         });
-        Ok(())
     }
 
     /// A wait that the stream ended is the deadline's, if that has passed.

@@ -81,7 +81,7 @@ macro_rules! split {
             ///
             /// # Errors
             /// The socket could not be cloned. The connection is lost then.
-            pub fn split(self) -> io::Result<(Receiver<$socket>, Sender<$socket>)> {
+            pub fn into_split(self) -> io::Result<(Receiver<$socket>, Sender<$socket>)> {
                 let read_half = self.get_ref().try_clone()?;
                 let (inbound, state, output, armed) = self.into_parts();
                 Ok(apart(inbound, state, read_half, armed, output))
@@ -492,7 +492,7 @@ impl<W: WriteHalf> Sender<W> {
             let mut locked = self.both.lock();
             let state = &mut locked.state;
             if state.life.writer.is_closed() {
-                return Err(SendErrorKind::Closed.into());
+                return Err(state.life.refusal().into());
             }
             if state.life.has_room() {
                 // Under the same lock, so that no other sender takes the room.
@@ -510,7 +510,7 @@ impl<W: WriteHalf> Sender<W> {
             return Ok(());
         }
         result?;
-        Err(SendErrorKind::Closed.into())
+        Err(self.both.lock().state.life.refusal().into())
     }
 
     /// Sends what was accepted. To a stream that never waits it may go later.

@@ -297,6 +297,10 @@ fn wait<L: Link>(link: &mut L, inbound: &mut Inbound) -> Result<(), Error> {
         if !inbound.unread().is_empty() {
             return Ok(()); // there was no room for the answer to it
         }
+        // A peer that goes on sending must not keep us from seeing that its time to close is over.
+        if state.life.writer.is_closed() && state.expire(inbound, Instant::now()) {
+            return Ok(());
+        }
         let began = if state.nonblocking { None } else { Some(Instant::now()) };
         (began.and_then(|now| state.read_timeout(now, blocked, L::SPLIT)), began)
     };

@@ -11,7 +11,7 @@ use super::stream::{Armed, Stream};
 use crate::close::CloseCode;
 use crate::config::Config;
 use crate::connection::{Agreed, Closure, Connection};
-use crate::error::{SendError, SendErrorKind};
+use crate::error::SendError;
 use crate::frame::Role;
 use crate::io::error::Error;
 use crate::io::input::Inbound;
@@ -164,7 +164,7 @@ impl<S: Stream> WebSocket<S> {
         }
         result?;
         // Both ends may have closed, so that nothing has failed, before all of it had left.
-        if life.written() < life.position() { Err(SendErrorKind::Closed.into()) } else { Ok(()) }
+        if life.written() < life.position() { Err(life.refusal().into()) } else { Ok(()) }
     }
 
     /// Waits until the outbox has room. Accepts nothing.
@@ -281,7 +281,7 @@ impl<S: Stream> WebSocket<S> {
     /// The sending half of the core, to queue whatever it offers. [`flush`](Self::flush) or `recv` sends it.
     #[inline]
     pub fn writer(&mut self) -> &mut LentWriter {
-        self.link.state.life.lend_writer()
+        &mut self.link.state.life.writer
     }
 
     /// Bytes that were received and not used up. They are lost when the stream is taken out.
