@@ -88,7 +88,7 @@ impl<T: Transport> WebSocket<T> {
     /// ```
     ///
     /// What is queued leaves when the next call would wait. There is room for a message of any size whenever this
-    /// returns one.
+    /// returns one, unless what was sent apart from these answers fills [`Config::outbox_capacity`].
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
@@ -99,7 +99,8 @@ impl<T: Transport> WebSocket<T> {
         Ok(self.inbound.message().map(|message| (message, writer)))
     }
 
-    /// The next event of any kind. What it calls for was done.
+    /// The next event of any kind. The answer that it calls for is queued, and leaves when the next call would wait. So
+    /// go on after Close, until `None`: only then was it answered, and the stream shut down.
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
