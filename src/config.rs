@@ -113,9 +113,9 @@ impl Config {
         self
     }
 
-    /// The largest number of frames one message may be cut into; more fail the connection with 1009.
+    /// The largest number of frames one message may be cut into, at least one; more fail the connection with 1009.
     pub const fn max_fragments(mut self, frames: u32) -> Self {
-        self.max_fragments = frames;
+        self.max_fragments = if frames == 0 { 1 } else { frames };
         self
     }
 

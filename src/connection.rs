@@ -186,6 +186,12 @@ impl Connection {
         &'a mut self,
         input: &mut &'i mut [u8],
     ) -> Result<Option<(Event<'a>, &'a mut Writer)>, ProtocolError> {
+        self.backpressure.settle(self.writer.position());
+        if let Some(Ok(message)) = self.reader.take_whole(input) {
+            self.backpressure.lend();
+            return Ok(Some((Event::Message(message), &mut self.writer)));
+        }
+        // Anything else, and a failure, which is repeated.
         let (ready, used) = self.take_step(input, Delivery::Whole)?;
         if ready.is_some() {
             self.backpressure.lend();
@@ -311,8 +317,7 @@ pub(crate) fn advance(
                 Some(ready) if ready.what == What::Close => {
                     ended.closed = true;
                     ended.by_peer = !writer.is_closed();
-                    let code = reader.close_frame().flatten().map(|frame| frame.code);
-                    writer.reply(code.map_or(Reply::EMPTY_CLOSE, Reply::close)); // §5.5.1
+                    writer.reply(Reply::echo(reader.close_frame().flatten())); // §5.5.1
                 }
                 _ => {}
             }

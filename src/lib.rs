@@ -1,4 +1,94 @@
-//! WebSockets (RFC 6455).
+//! WebSockets (RFC 6455): a sans-IO core that does no IO, reads no clock and needs no `std`, and thin drivers that run
+//! it over blocking streams, tokio and futures-io.
+//!
+//! ```text
+//!             bytes in                                   events out (lent)
+//!  socket ───────────────▶  Reader ──────────────────────────────▶  application
+//!                             │  Reply (Pong or Close)                    │
+//!                             ▼                                           │ messages in
+//!  socket ◀─── Outbox ◀──── Writer ◀──────────────────────────────────────┘
+//!             bytes out (bytes::Buf)         time: only as an argument, out as one deadline (Timers)
+//! ```
+//!
+//! # With a socket
+//!
+//! Three names are enough: `WebSocket`, [`Message`], [`Error`]. `WebSocket` is in [`tokio`], [`futures`] and
+//! [`blocking`], with the same verbs in each.
+//!
+#![cfg_attr(feature = "tokio", doc = "```no_run")]
+#![cfg_attr(not(feature = "tokio"), doc = "```ignore")]
+//! use sockeye::{Error, tokio::WebSocket};
+//!
+//! async fn echo(stream: tokio::net::TcpStream) -> Result<(), Error> {
+//!     let mut ws = WebSocket::accept(stream).await?;
+//!     while let Some((message, writer)) = ws.recv_with_writer().await? {
+//!         writer.send(message)?;
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Messages are *lent*: they lie in the connection's own memory, and are gone at the next call. That is why the most
+//! natural echo does not compile; `recv_with_writer`, which lends the writer as well, does. So does an owned message,
+//! from `into_owned` or through `Stream`.
+//!
+#![cfg_attr(feature = "tokio", doc = "```compile_fail,E0499")]
+#![cfg_attr(not(feature = "tokio"), doc = "```ignore")]
+//! # async fn echo(mut ws: sockeye::tokio::WebSocket<tokio::net::TcpStream>) -> Result<(), sockeye::Error> {
+//! while let Some(message) = ws.recv().await? {
+//!     ws.send(message).await?; // cannot borrow `ws` as mutable more than once at a time
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! # Without one
+//!
+//! [`Connection`] is the protocol alone. **Its reader always uses up its input**, so that nobody has to keep, move or
+//! grow a receive buffer, and one scratch buffer serves any number of sockets. The canonical loop:
+//!
+//! ```
+//! use bytes::Buf;
+//! use sockeye::{Connection, Event, SendErrorKind};
+//!
+//! fn on_readable(connection: &mut Connection, mut input: &mut [u8]) -> Result<(), SendErrorKind> {
+//!     // An error has already queued the Close that tells the peer; `wants` says what is left to do.
+//!     while let Ok(Some((event, writer))) = connection.next_with_writer(&mut input) {
+//!         if let Event::Message(message) = event {
+//!             writer.send(message)?;
+//!         }
+//!     }
+//!     let _to_write: &[u8] = connection.writer().outbox().chunk(); // then `advance` by what was written
+//!     let _then = connection.wants(); // read, write, shut down, drop
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A connection comes from a handshake of [`server`] or [`client`], or, where another HTTP stack has made it, from
+//! [`Connection::open`]. [`Reader`] and [`Writer`] can also be had apart; they share nothing, so that a split needs no
+//! lock. [`Timers`] keeps the deadlines, on a clock of yours.
+//!
+//! # What holds everywhere
+//!
+//! - Events before an error are delivered, and answered, before the error; the Close that it calls for has then been
+//!   queued. Any cuts of the byte stream give the same events and the same error.
+//! - Memory follows the bytes that were received, never a length that was announced. Every limit is on by default, see
+//!   [`Config`].
+//! - No call panics, on any input, in any order.
+//! - An error's type says whose fault it is: [`ProtocolError`] is the peer's, [`SendError`] the caller's,
+//!   [`HandshakeError`] and [`Reject`] one handshake's. Neither errors nor `Debug` show payloads or credentials.
+//!
+//! # Features
+//!
+//! | feature | brings | default |
+//! |---|---|---|
+//! | `std` | strong masking keys, SIMD validation, the buffer pool, [`blocking`] | yes |
+//! | `handshake` | [`handshake`], [`server`], [`client`] from and to bytes; needs no `std` | yes |
+//! | `http` | the same from and to the types of the `http` crate, and extended CONNECT (RFC 8441, 9220) | |
+//! | `tokio` | [`tokio`] | |
+//! | `futures` | [`futures`], for any executor | |
+//! | `full` | all of them | |
+//!
+//! Features only add. `default-features = false` is the `no_std + alloc` core.
 #![no_std]
 #![warn(unreachable_pub)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -21,6 +111,8 @@ mod message;
 mod outbox;
 mod payload_buf;
 mod pool;
+#[cfg(feature = "std")]
+mod random;
 mod reader;
 mod timers;
 mod utf8;
@@ -45,3 +137,8 @@ pub use payload_buf::PayloadBuf;
 pub use reader::{Reader, Ready, Step};
 pub use timers::{Expired, Time, Timers};
 pub use writer::{Fragments, Prepared, Writer};
+
+/// The programs of the README compile.
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

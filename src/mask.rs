@@ -14,6 +14,8 @@ pub(crate) fn mask(payload: &mut [u8], key: [u8; 4]) {
     if key == [0; 4] {
         return;
     }
+    #[cfg(test)]
+    tests::MASKED.with(|sum| sum.set(sum.get() + payload.len()));
     #[cfg(all(feature = "std", target_arch = "x86_64"))]
     if payload.len() >= DISPATCH_FROM && std::arch::is_x86_feature_detected!("avx2") {
         #[allow(unsafe_code)]
@@ -57,13 +59,22 @@ fn xor(payload: &mut [u8], key: [u8; 4]) {
 /// A masking key from a cryptographically strong generator that the operating system seeds.
 #[cfg(feature = "std")]
 pub(crate) fn strong_key() -> [u8; 4] {
-    rand::random()
+    crate::random::random()
 }
 
 #[cfg(test)]
 mod tests {
+    extern crate std; // in builds without the feature too
+
     use super::*;
-    use alloc::vec::Vec;
+    use crate::{Agreed, Config, Connection, Event, Role};
+    use alloc::{vec, vec::Vec};
+    use core::cell::Cell;
+
+    std::thread_local! {
+        /// How many bytes this thread has masked or unmasked.
+        pub(super) static MASKED: Cell<usize> = const { Cell::new(0) };
+    }
 
     #[test]
     fn rfc_6455_5_3_2_every_length_offset_and_cut_agrees_with_the_definition() {
@@ -78,6 +89,33 @@ mod tests {
                 mask(front, key);
                 mask(back, advance(key, cut));
                 assert_eq!(payload, expected, "{len} bytes cut at {cut}");
+            }
+        }
+    }
+
+    /// C2: every byte of a payload is unmasked once, however it is cut into frames and reads.
+    #[test]
+    fn c2_every_byte_is_unmasked_once() {
+        let config = Config::new(|| [0; 4]);
+        for (first, frame) in [(2, 1), (2, 100), (2, 125), (1, 1), (1, 125)] {
+            let mut stream = vec![first, 0x80, 0, 0, 0, 0];
+            for _ in 0..2_000 {
+                stream.extend([0x00, 0x80 | frame, b'a', b'a', b'a', b'a']);
+                stream.resize(stream.len() + frame as usize, 0);
+            }
+            stream.extend([0x80, 0x80, 0, 0, 0, 0]);
+            for read in [1, 3, 100, stream.len()] {
+                let (mut reader, _) = Connection::open(Role::Server, Agreed::default(), &config).split();
+                MASKED.with(|sum| sum.set(0));
+                let mut len = 0;
+                for mut input in stream.clone().chunks_mut(read) {
+                    while let Some(event) = reader.next(&mut input).expect("valid") {
+                        let Event::Message(message) = event else { panic!("a message") };
+                        assert!(message.as_bytes().iter().all(|byte| *byte == b'a'));
+                        len = message.as_bytes().len();
+                    }
+                }
+                assert_eq!((len, MASKED.with(Cell::get)), (2_000 * frame as usize, 2_000 * frame as usize));
             }
         }
     }

@@ -459,7 +459,7 @@ impl Event<'_> {
         match self {
             Self::Message(_) | Self::Pong(_) => None,
             Self::Ping(payload) => Some(Reply::pong(payload)),
-            Self::Close(frame) => Some(frame.as_ref().map_or(Reply::EMPTY_CLOSE, |frame| Reply::close(frame.code))),
+            Self::Close(frame) => Some(Reply::echo(frame.as_ref())),
         }
     }
 }
@@ -511,6 +511,18 @@ impl Reply {
         if code.may_travel() {
             reply.payload[..2].copy_from_slice(&code.0.to_be_bytes());
             reply.len = 2;
+        }
+        reply
+    }
+
+    /// The Close that answers this one: what it says, said again (RFC 6455 §5.5.1).
+    pub(crate) fn echo(frame: Option<&CloseFrame<'_>>) -> Self {
+        let Some(frame) = frame else { return Self::EMPTY_CLOSE };
+        let mut reply = Self::close(frame.code);
+        let (start, reason) = (reply.len as usize, frame.reason.as_bytes());
+        if let Some(room) = reply.payload.get_mut(start..start + reason.len()) {
+            room.copy_from_slice(reason);
+            reply.len += reason.len() as u8;
         }
         reply
     }

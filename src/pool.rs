@@ -30,18 +30,20 @@ pub(crate) fn give(buffer: Vec<u8>) {
     drop(buffer);
 }
 
-/// A buffer of `BUFFER_SIZE` initialized bytes, to read into.
+/// A buffer of `BUFFER_SIZE` zeros, to read into.
 #[cfg(feature = "std")]
 #[inline]
 pub(crate) fn take_filled() -> Vec<u8> {
     thread::FILLED.with(thread::pop).unwrap_or_else(|| alloc::vec![0; BUFFER_SIZE])
 }
 
-/// Gives a buffer from [`take_filled`] back.
+/// Gives a buffer from [`take_filled`] back, into whose first `used` bytes something was read. They are cleared: a stream
+/// that counts bytes which it never wrote would make another connection receive them.
 #[cfg(feature = "std")]
 #[inline]
-pub(crate) fn give_filled(buffer: Vec<u8>) {
+pub(crate) fn give_filled(mut buffer: Vec<u8>, used: usize) {
     if buffer.len() == BUFFER_SIZE {
+        buffer.get_mut(..used).unwrap_or_default().fill(0);
         thread::FILLED.with(|list| thread::push(list, buffer));
     }
 }

@@ -166,6 +166,29 @@ enum Place {
     Character { len: u8 },
 }
 
+/// A message that lies whole in the input.
+struct WholeMessage {
+    kind: Kind,
+    key: [u8; 4],
+    start: usize,
+    end: usize,
+}
+
+impl WholeMessage {
+    /// Unmasks it where it lies, and validates it if it is text.
+    #[inline]
+    fn take(self, input: &mut [u8]) -> Result<Step, ProtocolError> {
+        let Self { kind, key, start, end } = self;
+        let payload = input.get_mut(start..end).unwrap_or_default();
+        mask(payload, key);
+        if kind == Kind::Text && !utf8::is_valid(payload) {
+            return Err(ProtocolError::InvalidUtf8);
+        }
+        let ready = Ready { what: What::Message(kind), place: Place::Input { start, end } };
+        Ok(Step { consumed: end, ready: Some(ready) })
+    }
+}
+
 /// How messages are handed out.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivery {
@@ -199,6 +222,12 @@ impl Reader {
     /// The peer broke the protocol or a limit. All input is used up then; every further call says the same.
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        if input.is_empty() && self.needs_input() {
+            return Ok(None);
+        }
+        if let Some(message) = self.take_whole(input) {
+            return message.map(|message| Some(Event::Message(message)));
+        }
         let (ready, used) = self.take_step(input, Delivery::Whole)?;
         #[allow(unsafe_code)]
         // SAFETY: the step was made over these very bytes.
@@ -413,11 +442,72 @@ impl Reader {
             Phase::Closed(_) => return Ok(Step { consumed: input.len(), ready: None }),
             Phase::Failed(error) => return Err(error),
         }
-        let result = self.run(input, delivery);
+        let result = match self.whole_message(input) {
+            Some(whole) if delivery == Delivery::Whole => whole.take(input),
+            _ => self.run(input, delivery),
+        };
         if let Err(error) = result {
             self.fail(error);
         }
         result
+    }
+
+    /// Whether nothing can be produced, or given back, without more input.
+    #[inline]
+    fn needs_input(&self) -> bool {
+        matches!(self.phase, Phase::Open) && matches!(self.progress, Progress::Header { .. }) && !self.lent
+    }
+
+    /// The message at the start of the input, if it lies there whole, as one frame.
+    #[inline]
+    pub(crate) fn take_whole<'i>(&mut self, input: &mut &'i mut [u8]) -> Option<Result<Message<'i>, ProtocolError>> {
+        if self.lent || !matches!(self.phase, Phase::Open) {
+            return None;
+        }
+        let WholeMessage { kind, key, start, end } = self.whole_message(input)?;
+        let (used, rest) = mem::take(input).split_at_mut_checked(end)?;
+        let payload = used.get_mut(start..)?;
+        mask(payload, key);
+        if kind == Kind::Text && !utf8::is_valid(payload) {
+            self.fail(ProtocolError::InvalidUtf8);
+            return Some(Err(ProtocolError::InvalidUtf8));
+        }
+        *input = rest;
+        let payload = Payload::from(&*payload);
+        Some(Ok(match kind {
+            #[allow(unsafe_code)]
+            // SAFETY: validated just now.
+            Kind::Text => Message::Text(unsafe { Text::new_unchecked(payload) }),
+            Kind::Binary => Message::Binary(payload),
+        }))
+    }
+
+    /// The commonest case by far: between messages, one that lies whole in the input, as one frame. Everything that
+    /// is not so, right or wrong, is left to [`run`](Self::run), which would do the same with this.
+    #[inline]
+    fn whole_message(&self, input: &[u8]) -> Option<WholeMessage> {
+        let is_between = matches!(self.progress, Progress::Header { len: 0, .. }) && self.message.is_none();
+        let &[first, second, ..] = input else { return None };
+        let kind = match first {
+            0x81 => Kind::Text,
+            0x82 => Kind::Binary,
+            _ => return None,
+        };
+        let (len, mask_at) = match second & 0b0111_1111 {
+            126 => (usize::from(u16::from_be_bytes(*input.get(2..)?.first_chunk()?)), 4),
+            127 => return None,
+            len => (usize::from(len), 2),
+        };
+        if mask_at == 4 && len < 126 {
+            return None;
+        }
+        let is_masked = second & 0b1000_0000 != 0;
+        if !is_between || is_masked != (self.role == Role::Server) || len > self.max_message_size {
+            return None;
+        }
+        let (key, start) =
+            if is_masked { (*input.get(mask_at..)?.first_chunk()?, mask_at + 4) } else { ([0; 4], mask_at) };
+        (start + len <= input.len()).then_some(WholeMessage { kind, key, start, end: start + len })
     }
 
     fn run(&mut self, input: &mut [u8], delivery: Delivery) -> Result<Step, ProtocolError> {
@@ -587,16 +677,12 @@ impl Reader {
         }
         match message.handling {
             Handling::Assembled if done && frame.fin && message.fragments == 1 && self.buffer.is_empty() => {
-                let kind = message.kind;
-                mask(here, frame.key);
-                if kind == Kind::Text && !utf8::is_valid(here) {
-                    return Err(ProtocolError::InvalidUtf8);
-                }
+                let whole = WholeMessage { kind: message.kind, key: frame.key, start: at, end };
                 self.message = None;
                 self.progress = Progress::START;
                 // Room that was made, and not used, goes back with the message.
                 self.lent = self.buffer.capacity() > 0;
-                return Ok(Some(Ready { what: What::Message(kind), place: Place::Input { start: at, end } }));
+                return whole.take(input).map(|step| step.ready);
             }
             Handling::Assembled => self.assemble(frame, here)?,
             Handling::Parts | Handling::Discarded => message.handling = Handling::Discarded,
@@ -796,6 +882,9 @@ fn read_header(
     input: &[u8],
     lengths: Lengths,
 ) -> Result<(Option<FrameHeader>, usize), ProtocolError> {
+    if input.is_empty() {
+        return Ok((None, 0));
+    }
     if *len == 0
         && let Some((header, size)) = FrameHeader::parse_with(input, lengths)?
     {

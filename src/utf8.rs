@@ -67,6 +67,8 @@ impl Utf8 {
             };
             *slot = byte;
             let so_far = &character[..carried + taken + 1];
+            #[cfg(test)]
+            tests::look_at(so_far.len());
             match str::from_utf8(so_far) {
                 Ok(text) => {
                     self.len = 0;
@@ -94,19 +96,34 @@ impl Utf8 {
 /// Validates a whole text.
 #[inline]
 pub(crate) fn is_valid(text: &[u8]) -> bool {
-    // Below this many bytes the vector code has more to set up than to gain.
-    const VECTOR_FROM: usize = 64;
-    #[cfg(feature = "std")]
-    if text.len() >= VECTOR_FROM {
-        return simdutf8::basic::from_utf8(text).is_ok();
+    #[cfg(test)]
+    tests::look_at(text.len());
+    if text.len() < VECTOR_FROM && is_ascii(text) {
+        return true;
     }
-    let _ = VECTOR_FROM;
-    str::from_utf8(text).is_ok()
+    #[cfg(feature = "std")]
+    return simdutf8::basic::from_utf8(text).is_ok();
+    #[cfg(not(feature = "std"))]
+    return str::from_utf8(text).is_ok();
+}
+
+/// Below this many bytes the vector code has more to set up than to gain, for text that is ASCII.
+const VECTOR_FROM: usize = 256;
+
+/// Looks at eight bytes at a time; short texts are mostly ASCII.
+#[inline]
+fn is_ascii(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks::<8>();
+    let words = words.iter().fold(0, |all, word| all | u64::from_ne_bytes(*word));
+    let rest = rest.iter().fold(0, |all, byte| all | byte);
+    words & 0x8080_8080_8080_8080 == 0 && rest < 0x80
 }
 
 /// Validates, and tells on failure how many bytes from the start are whole characters.
 #[inline]
 fn validate(text: &[u8]) -> Result<(), usize> {
+    #[cfg(test)]
+    tests::look_at(text.len());
     #[cfg(feature = "std")]
     return simdutf8::compat::from_utf8(text).map(drop).map_err(|error| error.valid_up_to());
     #[cfg(not(feature = "std"))]
@@ -115,8 +132,21 @@ fn validate(text: &[u8]) -> Result<(), usize> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std; // in builds without the feature too
+
     use super::*;
+    use crate::{Agreed, Config, Connection, Event, Role};
     use alloc::{string::String, vec, vec::Vec};
+    use core::cell::Cell;
+
+    std::thread_local! {
+        /// How many bytes this thread has looked at, the same one as often as it was looked at.
+        static LOOKED_AT: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn look_at(count: usize) {
+        LOOKED_AT.with(|sum| sum.set(sum.get() + count));
+    }
 
     /// Sequences from the Unicode standard's table 3-7 and its edges, and what surrounds them.
     fn samples() -> Vec<Vec<u8>> {
@@ -194,5 +224,35 @@ mod tests {
         }
         assert!(is_valid(&vec![b'a'; 1000]));
         assert!(!is_valid(&[&[b'a'; 1000][..], &[0xff]].concat()));
+    }
+
+    /// C2: the work on a text is a fixed number of looks at each of its bytes, however it is cut into frames and reads.
+    #[test]
+    fn c2_no_byte_of_a_text_is_validated_again() {
+        let text = "\u{3ba}\u{1f980}a".repeat(10_000);
+        for frame in [1, 2, 3, 100, 125] {
+            let mut stream = vec![0x01, 0x00];
+            for payload in text.as_bytes().chunks(frame) {
+                stream.extend([0x00, payload.len() as u8]);
+                stream.extend(payload);
+            }
+            stream.extend([0x80, 0x00]);
+            for read in [1, 2, 7, 1_000, stream.len()] {
+                let config = Config::new(|| [0; 4]);
+                let (mut reader, _) = Connection::open(Role::Client, Agreed::default(), &config).split();
+                LOOKED_AT.with(|sum| sum.set(0));
+                let mut whole = None;
+                for piece in stream.clone().chunks_mut(read) {
+                    let mut input = piece;
+                    while let Some(event) = reader.next(&mut input).expect("valid") {
+                        let Event::Message(message) = event else { panic!("a message") };
+                        whole = Some(message.as_bytes() == text.as_bytes());
+                    }
+                }
+                assert_eq!(whole, Some(true));
+                let looks = LOOKED_AT.with(Cell::get);
+                assert!(looks >= text.len() && looks <= 3 * text.len(), "{looks} looks at {} bytes", text.len());
+            }
+        }
     }
 }

@@ -569,6 +569,31 @@ fn m12_small_messages_that_are_kept_pin_only_their_own_bytes() {
     }
 }
 
+/// No clock: what assembling a message copies beyond its bytes is what its buffer asks of the allocator as it grows.
+#[test]
+fn c2_assembling_costs_linearly_however_the_message_is_cut() {
+    for role in BOTH {
+        for (frame, read) in [(1, 1), (1, 1000), (7, 64), (1000, 13), (usize::MAX, 1), (usize::MAX, 64 * KIB)] {
+            let cost = |len: usize| {
+                let payload = vec![b'c'; len];
+                let mut stream = naive::frame(TEXT, key(role), b"");
+                payload.chunks(frame).for_each(|part| stream.extend(naive::frame(CONTINUATION, key(role), part)));
+                stream.extend(naive::frame(FIN | CONTINUATION, key(role), b""));
+                let config = Config::DEFAULT.max_fragments(u32::MAX).max_message_size(usize::MAX);
+                let mut connection = open(role, &config);
+                let before = counters().allocated;
+                let messages: usize =
+                    stream.chunks_mut(read).map(|piece| receive(&mut connection, piece).expect("valid")).sum();
+                assert_eq!(messages, 1);
+                counters().allocated - before
+            };
+            let (once, twice) = (cost(300_000), cost(600_000));
+            assert!(10 * twice <= 22 * once, "{once} bytes, then {twice}, in frames of {frame} and reads of {read}");
+            assert!(twice <= 4 * 600_000, "{twice} bytes allocated for a message of 600 000");
+        }
+    }
+}
+
 #[test]
 fn a_server_echoes_a_large_message_without_a_copy() {
     let mut connection = open(Role::Server, &Config::DEFAULT);

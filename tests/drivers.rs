@@ -401,6 +401,20 @@ async fn l5_a_transport_that_lies_or_stops_is_an_error_and_never_a_loop() {
 }
 
 #[tokio::test]
+async fn p1_a_stream_that_counts_what_it_never_wrote_shows_nothing_of_another_connection() {
+    let secret = b"\x81\x06secret".to_vec();
+    for acts in [vec![secret.clone(), b"\x89\x00".to_vec()], vec![b"\x89\x00".to_vec(), secret]] {
+        let (stream, _) = Scripted::new(acts.into_iter().map(Act::Data).chain([Act::Block]));
+        let mut ws = open(stream, Role::Client);
+        assert_eq!(ws.recv().await.expect("no failure"), Some(Message::from("secret")));
+        assert!(poll_once(ws.recv()).is_pending());
+        let (stream, _) = Scripted::new([Act::Claim(8), Act::End]);
+        let mut ws = open(stream, Role::Client);
+        assert!(matches!(ws.recv().await, Err(Error::Protocol(ProtocolError::UnexpectedContinuation))), "zeros");
+    }
+}
+
+#[tokio::test]
 async fn l6_both_sides_close_at_once() {
     let (mut a, mut b) = pair(1 << 16);
     let (a_closed, b_closed) = tokio::join!(a.close(CloseCode::NORMAL, "a"), b.close(CloseCode::NORMAL, "b"));
@@ -551,7 +565,11 @@ async fn l13_two_endpoints_that_stream_at_each_other_do_not_deadlock() {
         tokio::spawn(async move {
             let (mut receiver, sender) = ws.into_split();
             let sending = tokio::spawn(async move {
-                sender.send(&payload(500_000)).await.expect("sent");
+                let mut pieces = sender.start(Kind::Binary).await.expect("room");
+                for piece in payload(500_000).chunks(9_000) {
+                    pieces.write(piece).await.expect("room");
+                }
+                pieces.finish().await.expect("sent");
                 sender
             });
             let mut total = 0;

@@ -7,6 +7,9 @@ use std::path::Path;
 
 #[path = "support/fuzz_core.rs"]
 mod fuzz_core;
+#[cfg(feature = "handshake")]
+#[path = "support/fuzz_handshake.rs"]
+mod fuzz_handshake;
 #[path = "support/naive.rs"]
 mod naive;
 
@@ -30,4 +33,16 @@ fn frame_header() {
 #[test]
 fn decode() {
     replay("decode", fuzz_core::decode);
+}
+
+#[cfg(feature = "handshake")]
+#[test]
+fn request() {
+    replay("request", fuzz_handshake::request);
+}
+
+#[cfg(feature = "handshake")]
+#[test]
+fn response() {
+    replay("response", fuzz_handshake::response);
 }

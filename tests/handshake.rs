@@ -9,7 +9,6 @@ use sockeye::server::{self, Accept};
 use sockeye::{Config, Connection, Event, HandshakeError, Origins, Reject, Role, accept_key};
 
 #[path = "support/fuzz_handshake.rs"]
-#[allow(unreachable_pub)]
 mod fuzz_handshake;
 
 const CONFIG: Config = Config::DEFAULT;

@@ -25,7 +25,10 @@ pub fn run<P>(
 
     let (mut events, mut peers, mut last, mut stopping) = (Events::with_capacity(256), HashMap::new(), STOP, false);
     while !stopping || !peers.is_empty() {
-        poll.poll(&mut events, None)?;
+        match poll.poll(&mut events, None) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue, // a signal; the waker comes too
+            result => result?,
+        }
         for event in &events {
             match event.token() {
                 LISTENER => {

@@ -86,7 +86,7 @@ pub fn accept_key(key: &[u8]) -> [u8; 28] {
 /// handshake (RFC 6455 §4.1), new for each.
 #[cfg(feature = "std")]
 pub fn nonce() -> [u8; 16] {
-    rand::random()
+    crate::random::random()
 }
 
 /// The key that a client sends for this nonce.

@@ -20,10 +20,21 @@ use crate::timers::{Expired, Time, Timeouts, Timers};
 
 /// What the driver needs of a runtime: a stream, and a clock. The runtimes' modules implement it.
 pub trait Transport: Unpin {
+    /// The stream.
+    type Stream;
     /// The runtime's clock.
     type Instant: Time;
     /// The runtime's sleep.
     type Sleep: Future<Output = ()>;
+
+    /// Takes the stream.
+    fn new(stream: Self::Stream) -> Self;
+
+    /// The stream.
+    fn get_ref(&self) -> &Self::Stream;
+
+    /// Gives the stream back.
+    fn into_inner(self) -> Self::Stream;
 
     /// Reads into `room`; 0 is the end of the stream.
     fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>>;

@@ -24,12 +24,14 @@ struct Input {
     /// What is not used up yet.
     start: usize,
     end: usize,
+    /// How far the buffer was ever filled.
+    used: usize,
 }
 
 impl Inbound {
     /// `leftover` is what was read behind the handshake.
     pub(crate) fn new(reader: Reader, leftover: &[u8]) -> Self {
-        let mut input = Input { buffer: Vec::new(), lent: 0, start: 0, end: leftover.len() };
+        let mut input = Input { buffer: Vec::new(), lent: 0, start: 0, end: leftover.len(), used: leftover.len() };
         if !leftover.is_empty() {
             input.buffer = leftover.to_vec();
         }
@@ -45,7 +47,7 @@ impl Inbound {
         delivery: Delivery,
     ) -> Result<Option<What>, ProtocolError> {
         self.ready = None;
-        let Input { buffer, lent, start, end } = &mut self.input;
+        let Input { buffer, lent, start, end, .. } = &mut self.input;
         let unread = buffer.get_mut(*start..*end).unwrap_or_default();
         let step = advance(&mut self.reader, writer, ended, unread, delivery)?;
         *lent = *start;
@@ -98,6 +100,7 @@ impl Inbound {
         let input = &mut self.input;
         if input.buffer.len() != pool::BUFFER_SIZE {
             input.buffer = pool::take_filled();
+            input.used = 0;
         }
         (input.lent, input.start, input.end) = (0, 0, 0);
         &mut input.buffer
@@ -107,13 +110,14 @@ impl Inbound {
     #[inline]
     pub(crate) fn filled(&mut self, count: usize) {
         self.input.end = count.min(self.input.buffer.len());
+        self.input.used = self.input.used.max(self.input.end);
     }
 
     /// Gives the buffer back while it holds nothing.
     #[inline]
     pub(crate) fn release(&mut self) {
         if self.input.start == self.input.end && self.ready.is_none() {
-            pool::give_filled(core::mem::take(&mut self.input.buffer));
+            pool::give_filled(core::mem::take(&mut self.input.buffer), self.input.used);
             (self.input.lent, self.input.start, self.input.end) = (0, 0, 0);
         }
     }

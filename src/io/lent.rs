@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 use super::error::Error;
+use crate::error::SendErrorKind;
 use crate::message::Message;
 use crate::writer::Writer;
 
@@ -25,6 +26,18 @@ impl LentWriter {
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), Error> {
         Ok(self.0.send(message)?)
+    }
+
+    /// Queues the next piece of the streamed message. Only Close can have ended it.
+    pub(crate) fn write_piece(&mut self, piece: Message<'_>) -> Result<(), Error> {
+        let mut fragments = self.0.resume().ok_or(SendErrorKind::Closed)?;
+        Ok(fragments.write(piece)?)
+    }
+
+    /// Ends the streamed message.
+    pub(crate) fn finish_pieces(&mut self) -> Result<(), Error> {
+        let fragments = self.0.resume().ok_or(SendErrorKind::Closed)?;
+        Ok(fragments.finish()?)
     }
 }
 

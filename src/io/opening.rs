@@ -91,7 +91,11 @@ impl<T: Transport> Opening<T> {
                     let taken = take(&mut input);
                     (count, taken.map(|taken| (taken, input.to_vec())))
                 });
-                pool::give_filled(buffer);
+                let used = match &taken {
+                    Poll::Ready(Ok((count, _))) => *count,
+                    _ => 0,
+                };
+                pool::give_filled(buffer, used);
                 match ready!(taken)? {
                     (0, _) => return Poll::Ready(Ok(None)),
                     (_, Some(taken)) => return Poll::Ready(Ok(Some(taken))),

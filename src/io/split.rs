@@ -21,7 +21,7 @@ use super::websocket::WebSocket;
 use crate::close::CloseCode;
 use crate::connection::Closure;
 use crate::error::SendError;
-use crate::message::{Event, Message, Part};
+use crate::message::{Event, Kind, Message, Part};
 use crate::writer::{Prepared, Writer};
 
 struct Both<T: Transport> {
@@ -183,8 +183,20 @@ impl<T: Transport> Sender<T> {
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn feed<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), Error> {
-        let mut message = Some(message.into());
-        self.accept(|writer| message.take().map_or(Ok(()), |message| writer.send(message))).await
+        let message = message.into();
+        self.accept(|writer| writer.send(message)).await
+    }
+
+    /// Queues something as soon as the outbox has room.
+    async fn accept(&self, queue: impl FnOnce(&mut LentWriter) -> Result<(), Error>) -> Result<(), Error> {
+        let mut queue = Some(queue);
+        poll_fn(|cx| {
+            let mut shared = self.both.lock();
+            ready!(shared.poll_room(cx))?;
+            // Under the same lock, so that no other sender takes the room.
+            Poll::Ready(queue.take().map_or(Ok(()), |queue| queue(&mut shared.life.writer)))
+        })
+        .await
     }
 
     /// Waits until everything that is queued now has reached the kernel.
@@ -235,15 +247,20 @@ impl<T: Transport> Sender<T> {
         self.flush().await
     }
 
-    /// Queues something as soon as the outbox has room.
-    async fn accept(&self, mut queue: impl FnMut(&mut LentWriter) -> Result<(), Error>) -> Result<(), Error> {
-        poll_fn(|cx| {
-            let mut shared = self.both.lock();
-            ready!(shared.poll_room(cx))?;
-            // Under the same lock, so that no other sender takes the room.
-            Poll::Ready(queue(&mut shared.life.writer))
-        })
-        .await
+    /// Begins a message that is sent in pieces, each as a fragment. Until it is finished, no sender can send another;
+    /// control frames go in between.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn start(&self, kind: Kind) -> Result<Pieces<'_, T>, Error> {
+        self.accept(|writer| Ok(writer.start(kind).map(drop)?)).await?;
+        Ok(Pieces { sender: self })
+    }
+
+    /// The message that was started, by whichever sender, and not finished.
+    pub fn resume(&self) -> Option<Pieces<'_, T>> {
+        self.both.lock().life.writer.resume()?;
+        Some(Pieces { sender: self })
     }
 
     /// Sends Close. The receiver delivers what is still on the way, and completes the closing; [`closed`](Self::closed)
@@ -269,6 +286,39 @@ impl<T: Transport> Sender<T> {
     /// Whether the connection is closed for sending.
     pub fn is_closed(&self) -> bool {
         self.both.lock().life.writer.is_closed()
+    }
+}
+
+/// A message that a [`Sender`] sends in pieces. Dropping this changes nothing; [`Sender::resume`] makes it again.
+pub struct Pieces<'a, T: Transport> {
+    sender: &'a Sender<T>,
+}
+
+impl<T: Transport> Pieces<'_, T> {
+    /// Sends the next piece, as soon as the outbox has room.
+    ///
+    /// # Errors
+    /// The connection is closed or has failed, or the piece has another type than the message.
+    pub async fn write<'m>(&mut self, piece: impl Into<Message<'m>>) -> Result<(), Error> {
+        let piece = piece.into();
+        self.sender.accept(|writer| writer.write_piece(piece)).await?;
+        self.sender.both.lock().wakers.wake_all();
+        Ok(())
+    }
+
+    /// Ends the message, and waits until it has reached the kernel.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn finish(self) -> Result<(), Error> {
+        self.sender.accept(LentWriter::finish_pieces).await?;
+        self.sender.flush().await
+    }
+}
+
+impl<T: Transport> fmt::Debug for Pieces<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pieces").field(&self.sender).finish()
     }
 }
 

@@ -14,10 +14,13 @@ use super::error::Error;
 use super::input::Inbound;
 use super::lent::LentWriter;
 use super::life::Wanted;
+use super::opening;
 use crate::close::CloseCode;
 use crate::config::Config;
 use crate::connection::{Agreed, Closure, Connection};
 use crate::error::SendError;
+use crate::frame::Role;
+use crate::handshake::{Origins, Reject, client, server};
 use crate::message::{Event, Kind, Message, Part};
 use crate::writer::{Prepared, Writer};
 
@@ -42,6 +45,54 @@ pub struct WebSocket<T: Transport> {
 }
 
 impl<T: Transport> WebSocket<T> {
+    /// Waits for a client's opening handshake and accepts it, with the default configuration, from pages of the same
+    /// host and from what is no browser.
+    ///
+    /// # Errors
+    /// As [`accept_with`](Self::accept_with).
+    pub async fn accept(stream: T::Stream) -> Result<Self, Error> {
+        Self::accept_with(stream, &Config::DEFAULT, |request| request.accept(Origins::Same)).await
+    }
+
+    /// Waits for a client's opening handshake and answers as `answer` decides: by path, credentials, [`Origins`],
+    /// subprotocols.
+    ///
+    /// # Errors
+    /// The request was rejected, and the client told so; it did not come in time; or the stream failed.
+    pub async fn accept_with(
+        stream: T::Stream,
+        config: &Config,
+        answer: impl FnOnce(server::Request) -> Result<server::Accept, Reject>,
+    ) -> Result<Self, Error> {
+        opening::accept(T::new(stream), config, answer).await
+    }
+
+    /// Makes the opening handshake as a client, with the default configuration.
+    ///
+    /// # Errors
+    /// As [`client_with`](Self::client_with).
+    pub async fn client(stream: T::Stream, request: client::Request) -> Result<(Self, client::Response), Error> {
+        Self::client_with(stream, request, &Config::DEFAULT).await
+    }
+
+    /// Makes the opening handshake as a client.
+    ///
+    /// # Errors
+    /// The server refused, broke the protocol or did not answer in time; or the stream failed.
+    pub async fn client_with(
+        stream: T::Stream,
+        request: client::Request,
+        config: &Config,
+    ) -> Result<(Self, client::Response), Error> {
+        opening::client(T::new(stream), config, request).await
+    }
+
+    /// A connection over a stream that some other HTTP stack has upgraded. `leftover` is what was read behind the
+    /// handshake.
+    pub fn open(stream: T::Stream, role: Role, agreed: Agreed, config: &Config, leftover: &[u8]) -> Self {
+        Self::new(T::new(stream), Connection::open(role, agreed, config), config, leftover)
+    }
+
     pub(crate) fn new(transport: T, connection: Connection, config: &Config, leftover: &[u8]) -> Self {
         let (inbound, shared) = Shared::new(transport, connection, config, leftover);
         Self { inbound, shared }
@@ -55,12 +106,14 @@ impl<T: Transport> WebSocket<T> {
         (self.inbound, self.shared)
     }
 
-    pub(crate) fn transport(&self) -> &T {
-        &self.shared.transport
+    /// The stream.
+    pub fn get_ref(&self) -> &T::Stream {
+        self.shared.transport.get_ref()
     }
 
-    pub(crate) fn into_transport(self) -> T {
-        self.shared.transport
+    /// The stream, without a Close. What was [received](Self::unread) or queued meanwhile is lost.
+    pub fn into_inner(self) -> T::Stream {
+        self.shared.transport.into_inner()
     }
 
     /// The next message, lent until the next call. `None` once the connection is closed.
@@ -266,10 +319,7 @@ impl<T: Transport> Outgoing<'_, T> {
     /// The connection is closed or has failed, or the piece has another type than the message.
     pub async fn write<'m>(&mut self, piece: impl Into<Message<'m>>) -> Result<(), Error> {
         self.websocket.ready().await?;
-        match self.websocket.shared.life.writer.resume() {
-            Some(mut fragments) => Ok(fragments.write(piece)?),
-            None => Err(crate::error::SendErrorKind::Closed.into()),
-        }
+        self.websocket.shared.life.writer.write_piece(piece.into())
     }
 
     /// Ends the message, and waits until it has reached the kernel.
@@ -278,10 +328,7 @@ impl<T: Transport> Outgoing<'_, T> {
     /// As [`write`](Self::write).
     pub async fn finish(self) -> Result<(), Error> {
         self.websocket.ready().await?;
-        match self.websocket.shared.life.writer.resume() {
-            Some(fragments) => fragments.finish()?,
-            None => return Err(crate::error::SendErrorKind::Closed.into()),
-        }
+        self.websocket.shared.life.writer.finish_pieces()?;
         self.websocket.flush().await
     }
 }

@@ -1,6 +1,9 @@
 //! The bodies of the fuzz targets `request` and `response`: any bytes, cut anywhere, must give the same result as the
 //! whole, without a panic, and within the limits.
 
+// Every program that includes this file uses a part of it.
+#![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
+
 use sockeye::{Agreed, Config, HandshakeError, Origins, Reject, client, server};
 
 /// Any bytes as a request. The first byte says how the rest is cut.

@@ -105,6 +105,7 @@ impl<S: Stream> Opening<S> {
     /// Reads until `take` has got what it wants; also returns what it has left. `None` at the end of the stream.
     fn receive<R>(&mut self, mut take: impl FnMut(&mut &[u8]) -> Option<R>) -> Result<Option<(R, Vec<u8>)>, Error> {
         let mut buffer = pool::take_filled();
+        let mut used = 0;
         let received = loop {
             let remaining = self.remaining()?;
             let _ = self.stream.set_read_timeout(remaining); // a stream that has none has no deadline
@@ -113,12 +114,13 @@ impl<S: Stream> Opening<S> {
                 Ok(count) => count,
                 Err(error) => return Err(self.failure(error)),
             };
+            used = used.max(count);
             let mut input = buffer.get(..count).unwrap_or_default();
             if let Some(taken) = take(&mut input) {
                 break Some((taken, input.to_vec()));
             }
         };
-        pool::give_filled(buffer);
+        pool::give_filled(buffer, used);
         Ok(received)
     }
 

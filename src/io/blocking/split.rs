@@ -33,7 +33,7 @@ use crate::frame::Role;
 use crate::io::error::Error;
 use crate::io::input::Inbound;
 use crate::io::life::Wanted;
-use crate::message::{Event, Message, Part};
+use crate::message::{Event, Kind, Message, Part};
 use crate::outbox::Outbox;
 use crate::writer::{Prepared, Writer};
 
@@ -452,6 +452,22 @@ impl<W: WriteHalf> Sender<W> {
         self.accept(|state| Ok(state.life.writer.ping(payload)?)).and_then(|position| self.flush_accepted(position))
     }
 
+    /// Begins a message that is sent in pieces, each as a fragment. Until it is finished, no sender can send another;
+    /// control frames go in between.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn start(&self, kind: Kind) -> Result<Pieces<'_, W>, Error> {
+        self.accept(|state| Ok(state.life.writer.start(kind).map(drop)?))?;
+        Ok(Pieces { sender: self })
+    }
+
+    /// The message that was started, by whichever sender, and not finished.
+    pub fn resume(&self) -> Option<Pieces<'_, W>> {
+        self.both.lock().state.life.writer.resume()?;
+        Some(Pieces { sender: self })
+    }
+
     /// Sends Close. The receiver delivers what is still on the way, and completes the closing.
     ///
     /// # Errors
@@ -503,6 +519,38 @@ impl<W: WriteHalf> Sender<W> {
             Err(error) if error.is_would_block() => Ok(()),
             result => result,
         }
+    }
+}
+
+/// A message that a [`Sender`] sends in pieces. Dropping this changes nothing; [`Sender::resume`] makes it again.
+pub struct Pieces<'a, W: WriteHalf> {
+    sender: &'a Sender<W>,
+}
+
+impl<W: WriteHalf> Pieces<'_, W> {
+    /// Sends the next piece, and waits until it has reached the kernel.
+    ///
+    /// # Errors
+    /// The connection is closed or has failed, or the piece has another type than the message.
+    pub fn write<'m>(&mut self, piece: impl Into<Message<'m>>) -> Result<(), Error> {
+        let piece = piece.into();
+        let position = self.sender.accept(|state| state.life.writer.write_piece(piece))?;
+        self.sender.flush_accepted(position)
+    }
+
+    /// Ends the message, and waits until it has reached the kernel.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn finish(self) -> Result<(), Error> {
+        let position = self.sender.accept(|state| state.life.writer.finish_pieces())?;
+        self.sender.flush_accepted(position)
+    }
+}
+
+impl<W: WriteHalf> fmt::Debug for Pieces<'_, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pieces").field(&self.sender).finish()
     }
 }
 

@@ -395,10 +395,7 @@ impl<S: Stream> Outgoing<'_, S> {
     /// The connection is closed or has failed, or the piece has another type than the message.
     pub fn write<'m>(&mut self, piece: impl Into<Message<'m>>) -> Result<(), Error> {
         self.websocket.ready()?;
-        match self.websocket.link.state.life.writer.resume() {
-            Some(mut fragments) => Ok(fragments.write(piece)?),
-            None => Err(SendErrorKind::Closed.into()),
-        }
+        self.websocket.link.state.life.writer.write_piece(piece.into())
     }
 
     /// Ends the message, and waits until it has reached the kernel.
@@ -407,10 +404,7 @@ impl<S: Stream> Outgoing<'_, S> {
     /// As [`write`](Self::write).
     pub fn finish(self) -> Result<(), Error> {
         self.websocket.ready()?;
-        match self.websocket.link.state.life.writer.resume() {
-            Some(fragments) => fragments.finish()?,
-            None => return Err(SendErrorKind::Closed.into()),
-        }
+        self.websocket.link.state.life.writer.finish_pieces()?;
         self.websocket.flush_accepted()
     }
 }
