@@ -247,11 +247,13 @@ impl<T: Time> Timers<T> {
             Keepalive::Due(at) if at <= now => {
                 self.heard = false;
                 self.pings = self.pings.wrapping_add(1);
-                self.keepalive = Keepalive::Asked { sent: now, deadline: self.timeouts.pong.after(now) };
+                // Without a deadline for the answer, the next ping is due whether one came or not.
+                let deadline = self.timeouts.pong.after(now).or(self.timeouts.ping_interval.after(now));
+                self.keepalive = Keepalive::Asked { sent: now, deadline };
                 Some(Expired::SendPing(self.pings.to_be_bytes()))
             }
             Keepalive::Asked { sent, deadline: Some(at) } if at <= now => {
-                if self.heard {
+                if self.heard || self.timeouts.pong == Timeout::NONE {
                     self.keepalive = self.next_ping(sent);
                     return self.expire(now);
                 }

@@ -695,7 +695,7 @@ async fn what_could_not_leave_at_once_is_sent_by_the_receiver_or_stalls_at_its_d
     let (mut receiver, sender) = ws.into_split();
     let receiving = tokio::spawn(async move { receiver.drain().await });
     tokio::task::yield_now().await;
-    sender.try_send(&payload(1_000)).expect("room");
+    sender.try_send(payload(1_000)).expect("room");
     let mut sent = vec![0; 500];
     wire.read_exact(&mut sent).await.expect("the receiver goes on");
     let start = Instant::now();
@@ -750,4 +750,15 @@ async fn leftover_bytes_are_the_first_input() {
     assert_eq!(ws.recv().await.expect("no failure"), Some(Message::from("a")));
     assert_eq!(ws.recv().await.expect("no failure"), Some(Message::from("b")));
     let _ = poll_fn(|cx| Poll::Ready(Pin::new(&mut ws).poll_next(cx).is_pending())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_deadline_for_pongs_pings_go_on() {
+    let (mut ws, mut wire) = half(Role::Server, 1 << 16, &Config::DEFAULT.pong_timeout(None));
+    let receiving = tokio::spawn(async move { ws.recv().await.map(|message| message.is_some()) });
+    let mut pings = [0; 3 * 6];
+    let start = Instant::now();
+    wire.read_exact(&mut pings).await.expect("three pings");
+    assert_eq!(start.elapsed().as_secs(), 60);
+    receiving.abort();
 }

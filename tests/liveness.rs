@@ -21,11 +21,16 @@ const ROLES: [Role; 2] = [Role::Client, Role::Server];
 
 /// A stream whose every call answers as it is told; what it is told is `Pending` for ever where nothing else is said.
 struct Told {
-    read: Box<dyn FnMut(&mut ReadBuf<'_>) -> Poll<io::Result<()>> + Send>,
-    write: Box<dyn FnMut(&[u8]) -> Poll<io::Result<usize>> + Send>,
-    flush: Box<dyn FnMut(&mut Context<'_>) -> Poll<io::Result<()>> + Send>,
-    shutdown: Box<dyn FnMut() -> Poll<io::Result<()>> + Send>,
+    read: Box<Reads>,
+    write: Box<Writes>,
+    flush: Box<Flushes>,
+    shutdown: Box<ShutsDown>,
 }
+
+type Reads = dyn FnMut(&mut ReadBuf<'_>) -> Poll<io::Result<()>> + Send;
+type Writes = dyn FnMut(&[u8]) -> Poll<io::Result<usize>> + Send;
+type Flushes = dyn FnMut(&mut Context<'_>) -> Poll<io::Result<()>> + Send;
+type ShutsDown = dyn FnMut() -> Poll<io::Result<()>> + Send;
 
 impl Default for Told {
     fn default() -> Self {
@@ -59,7 +64,7 @@ impl AsyncWrite for Told {
 }
 
 /// Gives the bytes once, in one read, then nothing.
-fn once(bytes: &'static [u8]) -> Box<dyn FnMut(&mut ReadBuf<'_>) -> Poll<io::Result<()>> + Send> {
+fn once(bytes: &'static [u8]) -> Box<Reads> {
     let mut bytes = Some(bytes);
     Box::new(move |room| match bytes.take() {
         Some(bytes) => {
@@ -71,7 +76,7 @@ fn once(bytes: &'static [u8]) -> Box<dyn FnMut(&mut ReadBuf<'_>) -> Poll<io::Res
 }
 
 /// The first flush waits.
-fn late_flush() -> Box<dyn FnMut(&mut Context<'_>) -> Poll<io::Result<()>> + Send> {
+fn late_flush() -> Box<Flushes> {
     let mut flushes = 0;
     Box::new(move |cx| {
         flushes += 1;
@@ -301,7 +306,7 @@ async fn h9_a_handshake_whose_flush_or_flood_does_not_end_has_its_deadline() {
 #[tokio::test(start_paused = true)]
 async fn a_rejection_is_reported_whatever_becomes_of_the_stream_after_it() {
     let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-    let shutdowns: [Box<dyn FnMut() -> Poll<io::Result<()>> + Send>; 2] =
+    let shutdowns: [Box<ShutsDown>; 2] =
         [Box::new(|| Poll::Ready(Err(io::ErrorKind::NotConnected.into()))), Box::new(|| Poll::Pending)];
     for shutdown in shutdowns {
         let stream = Told { read: once(request), shutdown, ..Told::default() };

@@ -116,6 +116,7 @@ impl<T: Transport> Shared<T> {
                 return Poll::Ready(Ok(true));
             }
             if self.life.stage == Stage::Done {
+                inbound.release();
                 return Poll::Ready(self.life.take_failure().map_or(Ok(false), Err));
             }
             // The input is used up: what was queued meanwhile leaves together, before the wait for more.

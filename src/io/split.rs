@@ -19,6 +19,7 @@ use super::error::Error;
 use super::input::Inbound;
 use super::lent::LentWriter;
 use super::life::Wanted;
+use super::wakers::Wakers;
 use super::websocket::WebSocket;
 use crate::close::CloseCode;
 use crate::connection::{Agreed, Closure};
@@ -143,7 +144,8 @@ impl<T: Transport> Receiver<T> {
         drop(sender);
         match Arc::try_unwrap(both) {
             Ok(both) => {
-                let shared = both.shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+                let mut shared = both.shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+                shared.wakers = Wakers::NONE; // whoever polls next is the only one
                 Ok(WebSocket::from_parts(inbound, shared))
             }
             Err(both) => {
@@ -376,14 +378,14 @@ impl<T: Transport> fmt::Debug for Pieces<'_, T> {
 }
 
 /// `poll_close` sends Close with code 1000 and flushes it.
-impl<'m, T: Transport> Sink<Message<'m>> for Sender<T> {
+impl<T: Transport> Sink<Message<'static>> for Sender<T> {
     type Error = Error;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.both.lock().poll_room(cx)
     }
 
-    fn start_send(self: Pin<&mut Self>, message: Message<'m>) -> Result<(), Error> {
+    fn start_send(self: Pin<&mut Self>, message: Message<'static>) -> Result<(), Error> {
         self.both.lock().life.writer.send(message)
     }
 

@@ -153,7 +153,7 @@ impl<T: Transport> WebSocket<T> {
     /// ```
     ///
     /// What is queued leaves when the next call would wait. There is room for a message of any size whenever this
-    /// returns one.
+    /// returns one, unless what was sent apart from these answers fills [`Config::outbox_capacity`].
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
@@ -164,7 +164,8 @@ impl<T: Transport> WebSocket<T> {
         Ok(self.inbound.message().map(|message| (message, writer)))
     }
 
-    /// The next event of any kind. What it calls for was done.
+    /// The next event of any kind. The answer that it calls for is queued, and leaves when the next call would wait. So
+    /// go on after Close, until `None`: only then was it answered, and the stream shut down.
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
@@ -371,14 +372,14 @@ impl<T: Transport> FusedStream for WebSocket<T> {
 
 /// `poll_close` sends Close with code 1000 and flushes it. It does not receive: the peer's messages, and its Close, are
 /// still for the stream to deliver.
-impl<'m, T: Transport> Sink<Message<'m>> for WebSocket<T> {
+impl<T: Transport> Sink<Message<'static>> for WebSocket<T> {
     type Error = Error;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.get_mut().shared.poll_room(cx)
     }
 
-    fn start_send(self: Pin<&mut Self>, message: Message<'m>) -> Result<(), Error> {
+    fn start_send(self: Pin<&mut Self>, message: Message<'static>) -> Result<(), Error> {
         Ok(self.get_mut().try_send(message)?)
     }
 

@@ -105,7 +105,7 @@ impl<S: Stream> WebSocket<S> {
     /// The next message together with the writer, to answer it from borrowed data without a copy.
     ///
     /// What is queued leaves when the next call would wait. There is room for a message of any size whenever this
-    /// returns one.
+    /// returns one, unless what was sent apart from these answers fills [`Config::outbox_capacity`].
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
@@ -116,7 +116,8 @@ impl<S: Stream> WebSocket<S> {
         Ok(self.inbound.message().map(|message| (message, writer)))
     }
 
-    /// The next event of any kind. What it calls for was done.
+    /// The next event of any kind. The answer that it calls for is queued, and leaves when the next call would wait. So
+    /// go on after Close, until `None`: only then was it answered, and the stream shut down.
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
