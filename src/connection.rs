@@ -1,15 +1,13 @@
 //! Both halves together: automatic replies, and what the transport should do.
 
 use alloc::boxed::Box;
-use core::mem;
 
 use crate::close::{CloseCode, CloseFrame};
 use crate::config::Config;
 use crate::error::ProtocolError;
 use crate::frame::Role;
 use crate::message::{Event, Part, Reply};
-use crate::payload_buf::PayloadBuf;
-use crate::reader::{Delivery, Reader, Ready, Step, What};
+use crate::reader::{Delivery, PayloadBuf, Reader, Ready, Step, What};
 use crate::writer::Writer;
 
 /// What the opening handshake agreed on (RFC 6455 §4). A connection is made from it.
@@ -171,10 +169,13 @@ impl Connection {
     /// The peer broke the protocol or a limit. The Close that says so is in the outbox.
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
-        let (ready, used) = self.take_step(input, Delivery::Whole)?;
-        #[allow(unsafe_code)]
-        // SAFETY: the step was made over these very bytes.
-        Ok(ready.map(|ready| unsafe { self.reader.event_unchecked(ready, used) }))
+        self.backpressure.settle(self.writer.position());
+        if let Some(Ok(message)) = self.reader.take_whole(input) {
+            return Ok(Some(Event::Message(message)));
+        }
+        // Anything else, and a failure, which is repeated.
+        let Self { reader, writer, ended, .. } = self;
+        reader.next_event(input, |reader, input, result| answer(reader, writer, ended, input, result))
     }
 
     /// The next event together with the writer, to answer it from borrowed data.
@@ -191,14 +192,12 @@ impl Connection {
             self.backpressure.lend();
             return Ok(Some((Event::Message(message), &mut self.writer)));
         }
-        // Anything else, and a failure, which is repeated.
-        let (ready, used) = self.take_step(input, Delivery::Whole)?;
-        if ready.is_some() {
-            self.backpressure.lend();
-        }
-        #[allow(unsafe_code)]
-        // SAFETY: the step was made over these very bytes.
-        Ok(ready.map(|ready| (unsafe { self.reader.event_unchecked(ready, used) }, &mut self.writer)))
+        let Self { reader, writer, ended, backpressure, .. } = self;
+        let event = reader.next_event(input, |reader, input, result| answer(reader, writer, ended, input, result))?;
+        Ok(event.map(|event| {
+            backpressure.lend();
+            (event, writer)
+        }))
     }
 
     /// The next part of a message of any length, see [`Reader::next_part`].
@@ -206,26 +205,9 @@ impl Connection {
     /// # Errors
     /// As [`next`](Self::next).
     pub fn next_part<'a, 'i: 'a>(&'a mut self, input: &mut &'i mut [u8]) -> Result<Option<Part<'a>>, ProtocolError> {
-        let (ready, used) = self.take_step(input, Delivery::Parts)?;
-        #[allow(unsafe_code)]
-        // SAFETY: the step was made over these very bytes.
-        Ok(ready.map(|ready| unsafe { self.reader.part_unchecked(ready, used) }))
-    }
-
-    #[inline]
-    fn take_step<'i>(
-        &mut self,
-        input: &mut &'i mut [u8],
-        delivery: Delivery,
-    ) -> Result<(Option<Ready>, &'i mut [u8]), ProtocolError> {
         self.backpressure.settle(self.writer.position());
-        let whole = mem::take(input);
-        let step = advance(&mut self.reader, &mut self.writer, &mut self.ended, whole, delivery)?;
-        let Some((used, rest)) = whole.split_at_mut_checked(step.consumed) else {
-            return Ok((None, &mut []));
-        };
-        *input = rest;
-        Ok((step.ready, used))
+        let Self { reader, writer, ended, .. } = self;
+        reader.next_part_and(input, |reader, input, result| answer(reader, writer, ended, input, result))
     }
 
     /// The first phase of [`next`](Self::next), see [`Reader::step`].
@@ -308,25 +290,25 @@ pub(crate) fn advance(
     input: &mut [u8],
     delivery: Delivery,
 ) -> Result<Step, ProtocolError> {
-    match reader.advance(input, delivery) {
-        Ok(step) => {
-            match &step.ready {
-                Some(ready) if ready.what == What::Ping => {
-                    writer.reply(Reply::pong(reader.control_at(ready, input))); // §5.5.2
-                }
-                Some(ready) if ready.what == What::Close => {
-                    ended.closed = true;
-                    ended.by_peer = !writer.is_closed();
-                    writer.reply(Reply::echo(reader.close_frame().flatten())); // §5.5.1
-                }
-                _ => {}
-            }
-            Ok(step)
+    let result = reader.advance(input, delivery);
+    answer(reader, writer, ended, input, &result);
+    result
+}
+
+/// Queues the reply that a step over `input` calls for.
+#[inline]
+fn answer(reader: &Reader, writer: &mut Writer, ended: &mut Ended, input: &[u8], result: &Result<Step, ProtocolError>) {
+    match result {
+        Ok(Step { ready: Some(ready), .. }) if ready.what == What::Ping => {
+            writer.reply(Reply::pong(reader.control_at(ready, input))); // §5.5.2
         }
-        Err(error) => {
-            writer.reply(error.reply()); // §7.1.7
-            Err(error)
+        Ok(Step { ready: Some(ready), .. }) if ready.what == What::Close => {
+            ended.closed = true;
+            ended.by_peer = !writer.is_closed();
+            writer.reply(Reply::echo(reader.close_frame().flatten())); // §5.5.1
         }
+        Ok(_) => {}
+        Err(error) => writer.reply(error.reply()), // §7.1.7
     }
 }
 

@@ -109,7 +109,6 @@ mod io;
 mod mask;
 mod message;
 mod outbox;
-mod payload_buf;
 mod pool;
 #[cfg(feature = "std")]
 mod random;
@@ -135,8 +134,7 @@ pub use io::tokio;
 pub use io::{Error, LentWriter, Timeout, blocking};
 pub use message::{Event, Kind, Message, Part, Payload, Reply, Text};
 pub use outbox::Outbox;
-pub use payload_buf::PayloadBuf;
-pub use reader::{Reader, Ready, Step};
+pub use reader::{PayloadBuf, Reader, Ready, Step};
 pub use timers::{Expired, Time, Timers};
 pub use writer::{Fragments, Prepared, Writer};
 

@@ -37,6 +37,7 @@ enum State {
     /// Close was sent.
     Closed,
     /// The transport is gone.
+    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only drivers have a transport"))]
     Ended,
 }
 

@@ -13,7 +13,7 @@ use super::wakers::{Side, Wakers};
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::outbox::Outbox;
-use crate::payload_buf::PayloadBuf;
+use crate::reader::PayloadBuf;
 use crate::timers::{Expired, Time, Timeouts, Timers};
 
 /// What the driver needs of a runtime: a stream, and a clock. The runtimes' modules implement it.

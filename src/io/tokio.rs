@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::driver::Transport;
 use super::vectored::with_slices;
 use crate::outbox::Outbox;
-use crate::payload_buf::PayloadBuf;
+use crate::reader::PayloadBuf;
 use crate::timers::Time;
 
 /// An open connection over a tokio stream.

@@ -4,7 +4,7 @@ use core::{fmt, ptr};
 
 use bytes::{BufMut, buf::UninitSlice};
 
-use crate::reader::Reader;
+use super::Reader;
 
 /// Room for the payload under way, from [`Reader::payload_buf`]. What is read into it is unmasked and validated as it
 /// is counted.
@@ -16,7 +16,7 @@ pub struct PayloadBuf<'a> {
 }
 
 impl<'a> PayloadBuf<'a> {
-    pub(crate) fn new(reader: &'a mut Reader) -> Self {
+    pub(super) fn new(reader: &'a mut Reader) -> Self {
         Self { reader }
     }
 
