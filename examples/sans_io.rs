@@ -3,7 +3,6 @@
 
 use std::{error::Error, io::ErrorKind::WouldBlock, io::Read, io::Write, net::Shutdown};
 
-use bytes::Buf;
 use mio::net::TcpStream;
 use sockeye::{CloseCode, Config, Connection, Event, Origins, Reject, SendErrorKind, server::Handshake};
 

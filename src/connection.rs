@@ -39,7 +39,6 @@ impl Agreed {
 /// borrowed data:
 ///
 /// ```
-/// use bytes::Buf;
 /// use sockeye::{Agreed, Config, Connection, Event, Role};
 ///
 /// let mut connection = Connection::open(Role::Client, Agreed::default(), &Config::DEFAULT);
@@ -50,7 +49,7 @@ impl Agreed {
 ///         writer.send(message).map_err(|error| error.kind())?;
 ///     }
 /// }
-/// assert_eq!(connection.writer().outbox().remaining(), 11); // what the next write takes
+/// assert_eq!(connection.writer().queued(), 11); // what the next write takes
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]

@@ -47,7 +47,6 @@
 //! grow a receive buffer, and one scratch buffer serves any number of sockets. The canonical loop:
 //!
 //! ```
-//! use bytes::Buf;
 //! use sockeye::{Connection, Event, SendErrorKind};
 //!
 //! fn on_readable(connection: &mut Connection, mut input: &mut [u8]) -> Result<(), SendErrorKind> {

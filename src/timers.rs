@@ -36,6 +36,16 @@ impl Time for std::time::Instant {
 
 /// The deadlines of one connection. Extra calls are harmless.
 ///
+/// | when | call |
+/// |---|---|
+/// | the handshake is done | [`opened`](Self::opened) |
+/// | a read brought bytes | [`heard`](Self::heard) |
+/// | a pong came | [`pong`](Self::pong) |
+/// | a write would block | [`write_blocked`](Self::write_blocked) |
+/// | a write took bytes | [`wrote`](Self::wrote) |
+/// | [`Writer::is_closed`](crate::Writer::is_closed) says so, whoever closed | [`closing`](Self::closing) |
+/// | a read found nothing, or the [`deadline`](Self::deadline) has passed | [`expire`](Self::expire), until `None` |
+///
 /// ```
 /// use core::time::Duration;
 /// use sockeye::{Config, Expired, Timers};

@@ -12,7 +12,6 @@ use crate::outbox::Outbox;
 /// The sending half: turns messages into bytes in its [`Outbox`].
 ///
 /// ```
-/// use bytes::Buf;
 /// use sockeye::{Agreed, Config, Connection, Role};
 ///
 /// let (_, mut writer) = Connection::open(Role::Server, Agreed::default(), &Config::DEFAULT).split();
@@ -53,6 +52,9 @@ impl Writer {
     /// Queues a message as one frame.
     ///
     /// The payload is copied if it is small, borrowed, or to be masked; else it moves into the outbox.
+    ///
+    /// The error borrows what the message does. Where it must outlive that, as with `?` into a boxed error, keep its
+    /// kind: `writer.send(message).map_err(|error| error.kind())?`.
     ///
     /// # Errors
     /// [`SendErrorKind::Closed`], [`Full`](SendErrorKind::Full) or [`Unfinished`](SendErrorKind::Unfinished), with the

@@ -25,7 +25,6 @@
 //! stack: [`server::Request`] and [`client::Request`] say how.
 //!
 //! ```
-//! use bytes::Buf;
 //! use sockeye::{Config, Origins, client, handshake, server};
 //!
 //! let config = Config::DEFAULT;

@@ -64,7 +64,7 @@ impl Reader {
     /// of it.
     ///
     /// # Errors
-    /// As [`next`](Self::next), with the limit [`Config::max_streamed_size`].
+    /// As [`next`](Self::next), with the limit [`Config::max_streamed_size`](crate::Config::max_streamed_size).
     #[inline]
     pub fn next_part<'a, 'i: 'a>(&'a mut self, input: &mut &'i mut [u8]) -> Result<Option<Part<'a>>, ProtocolError> {
         self.next_part_and(input, |_, _, _| {})

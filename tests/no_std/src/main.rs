@@ -48,7 +48,6 @@ fn talk() -> Option<()> {
 
 /// What a transport would write.
 fn drain(connection: &mut Connection) -> Vec<u8> {
-    use bytes::Buf;
     let outbox = connection.writer().outbox();
     let bytes = outbox.chunk().to_vec();
     outbox.advance(bytes.len());
