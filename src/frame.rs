@@ -179,8 +179,10 @@ impl FrameHeader {
             10 => bytes[2..10].copy_from_slice(&self.len.to_be_bytes()),
             _ => {}
         }
-        if let Some(key) = self.mask {
-            bytes[size..size + 4].copy_from_slice(&key);
+        if let Some(key) = self.mask
+            && let Some(room) = bytes.get_mut(size..size + 4)
+        {
+            room.copy_from_slice(&key);
             size += 4;
         }
         HeaderBytes { bytes, size: size as u8 }

@@ -90,6 +90,8 @@
 //! Features only add. `default-features = false` is the `no_std + alloc` core.
 #![no_std]
 #![warn(unreachable_pub)]
+// No input may make this crate panic: slices are taken with `get`.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::panic, clippy::expect_used))]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;

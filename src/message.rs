@@ -554,33 +554,31 @@ impl Reply {
 
     /// A pong with the payload of its ping (§5.5.3); what is beyond 125 bytes is cut off.
     pub fn pong(payload: &[u8]) -> Self {
-        let mut reply = Self { opcode: Opcode::Pong, ..Self::EMPTY_CLOSE };
-        let len = payload.len().min(MAX_CONTROL_PAYLOAD);
-        reply.payload[..len].copy_from_slice(&payload[..len]);
-        reply.len = len as u8;
-        reply
+        Self { opcode: Opcode::Pong, ..Self::EMPTY_CLOSE }.with(payload)
     }
 
     /// A Close with a code and no reason; empty if the code may not travel.
     pub fn close(code: CloseCode) -> Self {
-        let mut reply = Self::EMPTY_CLOSE;
-        if code.may_travel() {
-            reply.payload[..2].copy_from_slice(&code.0.to_be_bytes());
-            reply.len = 2;
+        Self::close_with(code, "")
+    }
+
+    /// A Close with a code and a reason; what is beyond 123 bytes of it is cut off.
+    pub(crate) fn close_with(code: CloseCode, reason: &str) -> Self {
+        if !code.may_travel() {
+            return Self::EMPTY_CLOSE;
         }
-        reply
+        Self::EMPTY_CLOSE.with(&code.0.to_be_bytes()).with(reason.as_bytes())
     }
 
     /// The Close that answers this one: what it says, said again (RFC 6455 §5.5.1).
     pub(crate) fn echo(frame: Option<&CloseFrame<'_>>) -> Self {
-        let Some(frame) = frame else { return Self::EMPTY_CLOSE };
-        let mut reply = Self::close(frame.code);
-        let (start, reason) = (reply.len as usize, frame.reason.as_bytes());
-        if let Some(room) = reply.payload.get_mut(start..start + reason.len()) {
-            room.copy_from_slice(reason);
-            reply.len += reason.len() as u8;
-        }
-        reply
+        frame.map_or(Self::EMPTY_CLOSE, |frame| Self::close_with(frame.code, &frame.reason))
+    }
+
+    fn with(mut self, bytes: &[u8]) -> Self {
+        let room = self.payload.iter_mut().skip(self.len.into());
+        self.len += room.zip(bytes).map(|(room, byte)| *room = *byte).count() as u8;
+        self
     }
 
     pub(crate) fn payload(&self) -> &[u8] {

@@ -7,6 +7,7 @@ use rand::Rng;
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut generator = rand::rng();
     if fork::is_new() {
+        #[expect(clippy::expect_used, reason = "keys that can be foreseen would be worse than none")]
         generator.reseed().expect("the operating system gives random bytes");
     }
     let mut bytes = [0; N];

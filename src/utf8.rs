@@ -6,7 +6,7 @@ use core::str;
 /// The validator's memory between two pieces: the first bytes of a character that is not complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Utf8 {
-    carry: [u8; 3],
+    carry: [u8; 4],
     len: u8,
 }
 
@@ -58,23 +58,19 @@ impl Utf8 {
 
     /// Continues the carried character with the first bytes of `piece`; also tells how many of them it took.
     fn complete(&mut self, piece: &[u8]) -> Result<(Option<char>, usize), InvalidUtf8> {
-        let mut character = [0; 4];
-        let carried = self.carried();
-        character[..carried].copy_from_slice(&self.carry[..carried]);
-        for (taken, &byte) in piece.iter().enumerate() {
-            let Some(slot) = character.get_mut(carried + taken) else {
-                return Err(InvalidUtf8);
-            };
-            *slot = byte;
-            let so_far = &character[..carried + taken + 1];
+        for (index, &byte) in piece.iter().enumerate() {
+            *self.carry.get_mut(self.len as usize).ok_or(InvalidUtf8)? = byte;
+            self.len += 1;
+            let so_far = self.carry.get(..self.carried()).unwrap_or_default();
             #[cfg(test)]
             tests::look_at(so_far.len());
             match str::from_utf8(so_far) {
                 Ok(text) => {
                     self.len = 0;
-                    return Ok((text.chars().next(), taken + 1));
+                    return Ok((text.chars().next(), index + 1));
                 }
-                Err(_) => self.carry_over(so_far)?,
+                Err(error) if error.error_len().is_some() => return Err(InvalidUtf8),
+                Err(_) => {}
             }
         }
         Ok((None, piece.len()))
@@ -82,10 +78,10 @@ impl Utf8 {
 
     /// Keeps the bytes of a character that may yet become valid.
     fn carry_over(&mut self, incomplete: &[u8]) -> Result<(), InvalidUtf8> {
-        match str::from_utf8(incomplete) {
-            Err(error) if error.valid_up_to() == 0 && error.error_len().is_none() => {
+        match (str::from_utf8(incomplete), self.carry.get_mut(..incomplete.len())) {
+            (Err(error), Some(room)) if error.valid_up_to() == 0 && error.error_len().is_none() => {
+                room.copy_from_slice(incomplete);
                 self.len = incomplete.len() as u8;
-                self.carry[..incomplete.len()].copy_from_slice(incomplete);
                 Ok(())
             }
             _ => Err(InvalidUtf8),

@@ -147,11 +147,7 @@ impl Writer {
             return Err(SendErrorKind::ControlFrameTooLong.into());
         }
         self.is_open()?;
-        let mut payload = [0; MAX_CONTROL_PAYLOAD];
-        let len = 2 + reason.len();
-        payload[..2].copy_from_slice(&code.0.to_be_bytes());
-        payload[2..len].copy_from_slice(reason.as_bytes());
-        self.outbox.push_close(&payload[..len]);
+        self.outbox.push_close(Reply::close_with(code, reason).payload());
         self.state = State::Closed;
         Ok(())
     }
