@@ -1181,6 +1181,8 @@ fn h8_the_body_of_a_refusal_ends_as_http_says() {
         (format!("{chunked}3\r\nab"), "ab", false),
         (format!("{chunked}fffffffffffffffffffff\r\nab"), "", true),
         (format!("{chunked}ffffffffffffffff\r\nab"), "ab", false),
+        (format!("{chunked}{}", "0".repeat(100_000)), "", true),
+        (format!("{chunked}1;{}", "x".repeat(100_000)), "", true),
     ] {
         assert_eq!(body(&text), (expected.to_owned(), is_complete), "{text}");
     }

@@ -10,6 +10,8 @@ pub(crate) struct Body {
     kept: Vec<u8>,
     limit: usize,
     framing: Framing,
+    /// How many more bytes may say how the body is cut, rather than be of it.
+    overhead: usize,
 }
 
 enum Framing {
@@ -38,7 +40,7 @@ enum Chunk {
 
 impl Body {
     pub(crate) fn new(status: u16, headers: &Headers, limit: usize) -> Self {
-        Self { kept: Vec::new(), limit, framing: framing(status, headers) }
+        Self { kept: Vec::new(), limit, framing: framing(status, headers), overhead: limit }
     }
 
     /// Takes the bytes of a body, and tells whether it is complete, or as much of it as is kept.
@@ -55,8 +57,10 @@ impl Body {
                     0 => Framing::Chunked(Chunk::DataEnd),
                     left => Framing::Chunked(Chunk::Data { left }),
                 },
+                Framing::Chunked(_) if self.overhead == 0 => Framing::Length(0),
                 Framing::Chunked(chunk) => {
                     input = rest;
+                    self.overhead -= 1;
                     chunk.line(next)
                 }
             };
