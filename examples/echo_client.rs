@@ -43,8 +43,7 @@ async fn talk(url: &str) -> Result<bool, Box<dyn std::error::Error>> {
         tokio::select! {
             line = lines.next_line(), if !ended => match line? {
                 Some(line) => {
-                    ws.feed(&line).await?;
-                    ws.flush().await?;
+                    ws.send(&line).await?;
                     sent += 1;
                 }
                 None => ended = true,

@@ -25,6 +25,9 @@ use crate::frame::Lengths;
 /// | `write_timeout` | 30s | |
 /// | `close_timeout` | 10s | |
 ///
+/// A deadline of `None` does not exist. Deadlines are kept in whole milliseconds: parts of one are cut off, and more than
+/// 49 days count as 49.
+///
 /// ```
 /// use std::time::Duration;
 /// use sockeye::Config;
@@ -90,8 +93,8 @@ impl Config {
         }
     }
 
-    /// Lifts every limit on what a peer may make this end hold or do; the deadlines stay. Only for peers that are
-    /// trusted as much as this program itself.
+    /// Lifts the limits on messages, their fragments and the outbox; those on the handshake, and the deadlines, stay.
+    /// Only for peers that are trusted as much as this program itself.
     pub const fn unlimited(mut self) -> Self {
         self.max_message_size = usize::MAX;
         self.max_streamed_size = u64::MAX;
@@ -107,7 +110,8 @@ impl Config {
         self
     }
 
-    /// The largest message [`Reader::next_part`](crate::Reader::next_part) passes through piece by piece, in bytes.
+    /// The largest message [`Reader::next_part`](crate::Reader::next_part) passes through piece by piece, in bytes. A
+    /// larger one fails the connection with 1009.
     pub const fn max_streamed_size(mut self, bytes: u64) -> Self {
         self.max_streamed_size = bytes;
         self
@@ -132,7 +136,7 @@ impl Config {
         self
     }
 
-    /// With more bytes than this waiting, a driver's `feed` and `send` wait; with more bytes of answers, so does its
+    /// With this many bytes waiting, a driver's `feed` and `send` wait; with more bytes of answers, so does its
     /// `recv`, so that a peer that does not read cannot make us answer more. A mark that is not below
     /// [`outbox_capacity`](Self::outbox_capacity) counts as just below it.
     pub const fn outbox_high_water(mut self, bytes: usize) -> Self {
@@ -140,13 +144,15 @@ impl Config {
         self
     }
 
-    /// The largest head of a request or response, in bytes up to and including the empty line. Larger: 431.
+    /// The largest head of a request or response, in bytes up to and including the empty line. A server answers
+    /// a larger one with 431; for a client it is a `HeadError`.
     pub const fn max_head_size(mut self, bytes: usize) -> Self {
         self.max_head_size = bytes;
         self
     }
 
-    /// The largest number of header lines, repeated ones included. More: 431.
+    /// The largest number of header lines, repeated ones included. A server answers more with 431; for a
+    /// client they are a `HeadError`.
     pub const fn max_headers(mut self, lines: usize) -> Self {
         self.max_headers = lines;
         self
@@ -177,7 +183,7 @@ impl Config {
         self
     }
 
-    /// How often a ping asks a silent peer whether it is alive.
+    /// How often a ping asks whether the peer is alive, however much it sends.
     pub const fn ping_interval(mut self, interval: Option<Duration>) -> Self {
         self.ping_interval = interval;
         self

@@ -215,7 +215,22 @@ impl Connection {
     /// As [`next`](Self::next).
     #[inline]
     pub fn step(&mut self, input: &mut [u8]) -> Result<Step, ProtocolError> {
+        self.backpressure.settle(self.writer.position());
         advance(&mut self.reader, &mut self.writer, &mut self.ended, input, Delivery::Whole)
+    }
+
+    /// The first phase of [`next_part`](Self::next_part), see [`Reader::step_part`].
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn step_part(&mut self, input: &mut [u8]) -> Result<Step, ProtocolError> {
+        self.backpressure.settle(self.writer.position());
+        advance(&mut self.reader, &mut self.writer, &mut self.ended, input, Delivery::Parts)
+    }
+
+    /// The second phase of [`next_part`](Self::next_part), see [`Reader::part`].
+    pub fn part<'a>(&'a mut self, ready: Ready, input: &'a [u8]) -> Option<Part<'a>> {
+        self.reader.part(ready, input)
     }
 
     /// The second phase of [`next`](Self::next), see [`Reader::event`].
@@ -234,6 +249,7 @@ impl Connection {
     }
 
     /// What the transport should do now. Ask after each read, write and end of stream.
+    #[must_use]
     pub fn wants(&self) -> Wants {
         let mut wants = wants(self.role, &self.reader, &self.writer, self.writer.queued(), self.ended);
         // After Close nothing will be answered any more.

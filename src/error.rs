@@ -58,7 +58,7 @@ pub enum ProtocolError {
     InvalidCloseReason,
     /// A message over the limit (§10.4).
     #[error(
-        "the peer sent a message of more than {limit} bytes; raise `Config::max_message_size`, or receive it in parts"
+        "the peer sent a message of more than {limit} bytes; raise `Config::max_message_size`, or `max_streamed_size` if it comes in parts"
     )]
     MessageTooBig {
         /// The limit in bytes.
@@ -83,6 +83,7 @@ impl ProtocolError {
     }
 
     /// The Close frame that tells the peer, for [`Writer::reply`](crate::Writer::reply).
+    #[must_use = "a reply is to be sent"]
     pub fn reply(&self) -> Reply {
         Reply::close(self.close_code())
     }

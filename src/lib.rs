@@ -13,7 +13,7 @@
 //! # With a socket
 //!
 //! Three names are enough: `WebSocket`, [`Message`], [`Error`]. `WebSocket` is in [`tokio`], [`futures`] and
-//! [`blocking`], with the same verbs in each.
+//! [`blocking`], with the same verbs in each, as far as threads need them.
 //!
 #![cfg_attr(feature = "tokio", doc = "```no_run")]
 #![cfg_attr(not(feature = "tokio"), doc = "```ignore")]
@@ -72,7 +72,7 @@
 //!   queued. Any cuts of the byte stream give the same events and the same error.
 //! - Memory follows the bytes that were received, never a length that was announced. Every limit is on by default, see
 //!   [`Config`].
-//! - No call panics, on any input, in any order.
+//! - No input makes a call panic, in any order of calls.
 //! - An error's type says whose fault it is: [`ProtocolError`] is the peer's, [`SendError`] the caller's,
 //!   [`HandshakeError`] and [`Reject`] one handshake's. Neither errors nor `Debug` show payloads or credentials.
 //!

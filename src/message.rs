@@ -167,6 +167,12 @@ impl From<Bytes> for Payload<'_> {
     }
 }
 
+impl PartialEq<[u8]> for Payload<'_> {
+    fn eq(&self, other: &[u8]) -> bool {
+        **self == *other
+    }
+}
+
 impl From<Box<[u8]>> for Payload<'_> {
     fn from(bytes: Box<[u8]>) -> Self {
         Self(Repr::Owned(bytes.into()))
@@ -511,6 +517,7 @@ impl Event<'_> {
     }
 
     /// What the RFC wants sent in answer, for [`Writer::reply`](crate::Writer::reply).
+    #[must_use = "a reply is to be sent"]
     pub fn reply(&self) -> Option<Reply> {
         match self {
             Self::Message(_) | Self::Pong(_) => None,

@@ -14,7 +14,7 @@ use core::fmt;
 use bytes::{Buf, Bytes};
 
 use crate::config::MaskingKey;
-use crate::frame::{FrameHeader, Opcode};
+use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, Opcode};
 use crate::mask::mask;
 use crate::message::{Payload, Reply};
 use crate::pool;
@@ -30,7 +30,7 @@ const SMALLEST_FRAME: usize = 6;
 
 /// How many bytes of pongs may wait: sixteen of the largest. Beyond that only the latest is kept (RFC 6455 §5.5.3), so
 /// that a flood of pings cannot grow memory.
-const REPLY_ROOM: usize = 16 * 131;
+const REPLY_ROOM: usize = 16 * (SMALLEST_FRAME + MAX_CONTROL_PAYLOAD);
 
 /// Bytes waiting to leave; the transport takes them through [`bytes::Buf`].
 ///
@@ -102,7 +102,7 @@ impl Outbox {
         core::mem::replace(self, Self::new(self.masking_key))
     }
 
-    /// The bytes to write next, see [`Buf::chunk`]. None if none wait.
+    /// The bytes to write next, see [`Buf::chunk`]. Empty if nothing waits.
     #[inline]
     pub fn chunk(&self) -> &[u8] {
         match self.next_reference() {
@@ -189,12 +189,6 @@ impl Outbox {
         self.push_frame(true, reply.opcode, reply.payload());
         self.pong_bytes += SMALLEST_FRAME + reply.payload().len();
         self.pongs_end = self.bytes.len();
-    }
-
-    /// Queues Close, behind the pong that waits for room: nothing follows a Close (RFC 6455 §5.5.1).
-    pub(crate) fn push_close(&mut self, payload: &[u8]) {
-        self.push_latest_pong();
-        self.push_frame(true, Opcode::Close, payload);
     }
 
     fn push_latest_pong(&mut self) {

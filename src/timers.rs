@@ -238,6 +238,7 @@ impl<T: Time> Timers<T> {
 
     /// What is due by `now`; call until `None`. Call it only when a read has just found nothing: what waits in the
     /// transport may be the sign of life that is being asked for.
+    #[must_use = "what is due is said once"]
     pub fn expire(&mut self, now: T) -> Option<Expired> {
         if self.write_stalled(now) {
             return Some(Expired::WriteStalled);
@@ -257,8 +258,10 @@ impl<T: Time> Timers<T> {
             Keepalive::Due(at) if at <= now => {
                 self.heard = false;
                 self.pings = self.pings.wrapping_add(1);
-                // Without a deadline for the answer, the next ping is due whether one came or not.
-                let deadline = self.timeouts.pong.after(now).or(self.timeouts.ping_interval.after(now));
+                // Without a deadline for the answer, the next ping is due whether one came or not, though not at once:
+                // `expire` must come to an end.
+                let again = Timeout(self.timeouts.ping_interval.0.max(1));
+                let deadline = self.timeouts.pong.after(now).or(again.after(now));
                 self.keepalive = Keepalive::Asked { sent: now, deadline };
                 Some(Expired::SendPing(self.pings.to_be_bytes()))
             }
@@ -276,6 +279,7 @@ impl<T: Time> Timers<T> {
 
     /// Whether writes made no progress for too long. Unlike the rest of [`expire`](Self::expire) this may be asked at
     /// any time.
+    #[must_use = "it is said once"]
     pub fn write_stalled(&mut self, now: T) -> bool {
         self.write.take_if(|at| *at <= now).is_some()
     }

@@ -147,8 +147,7 @@ impl Writer {
             return Err(SendErrorKind::ControlFrameTooLong.into());
         }
         self.is_open()?;
-        self.outbox.push_close(Reply::close_with(code, reason).payload());
-        self.state = State::Closed;
+        self.reply(Reply::close_with(code, reason));
         Ok(())
     }
 
@@ -176,7 +175,7 @@ impl Writer {
         self.written() + self.queued() as u64
     }
 
-    /// Whether Close was sent, or queued to be.
+    /// Whether nothing more can be sent: Close was queued, or the transport is gone.
     #[inline]
     pub fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed | State::Ended)

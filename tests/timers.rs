@@ -109,4 +109,6 @@ fn deadlines_can_be_switched_off_and_be_beyond_the_clock() {
     let zero = Config::DEFAULT.ping_interval(Some(Duration::ZERO)).pong_timeout(Some(Duration::ZERO));
     let mut timers = open(&zero);
     assert!(matches!(due(&mut timers, 0)[..], [Expired::SendPing(_), Expired::Unresponsive]));
+    let mut timers = open(&zero.pong_timeout(None));
+    assert_eq!(due(&mut timers, 0).len(), 1, "it comes to an end");
 }

@@ -332,7 +332,7 @@ impl Offer {
     }
 }
 
-/// No extension is offered yet, so none may be agreed to.
+/// No extension is offered, so none may be agreed to.
 fn verify_extensions(headers: &Headers) -> Result<(), HandshakeError> {
     match headers.only("Sec-WebSocket-Extensions") {
         Found::Nothing => Ok(()),

@@ -14,33 +14,41 @@ use crate::config::Config;
 use crate::connection::Connection;
 use crate::outbox::Outbox;
 use crate::reader::PayloadBuf;
-use crate::timers::{Expired, Time, Timeouts, Timers};
+use crate::timers::{Time, Timeouts, Timers};
 
 /// What the driver needs of a runtime: a stream, and a clock. The runtimes' modules implement it.
-pub trait Transport: Unpin {
+pub trait Transport: Sealed + Unpin {
     /// The stream.
     type Stream;
     /// The runtime's clock.
+    #[doc(hidden)]
     type Instant: Time;
     /// The runtime's sleep.
+    #[doc(hidden)]
     type Sleep: Future<Output = ()>;
 
     /// Takes the stream.
+    #[doc(hidden)]
     fn new(stream: Self::Stream) -> Self;
 
     /// The stream.
+    #[doc(hidden)]
     fn get_ref(&self) -> &Self::Stream;
 
     /// The stream.
+    #[doc(hidden)]
     fn get_mut(&mut self) -> &mut Self::Stream;
 
     /// Gives the stream back.
+    #[doc(hidden)]
     fn into_inner(self) -> Self::Stream;
 
     /// Reads into `room`; 0 is the end of the stream.
+    #[doc(hidden)]
     fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>>;
 
     /// Reads a payload straight into its place, and counts it there.
+    #[doc(hidden)]
     fn poll_read_payload(&mut self, cx: &mut Context<'_>, mut payload: PayloadBuf<'_>) -> Poll<io::Result<usize>> {
         let count = ready!(self.poll_read(cx, payload.spare()))?;
         payload.advance(count);
@@ -48,20 +56,28 @@ pub trait Transport: Unpin {
     }
 
     /// Writes from the outbox, without taking from it.
+    #[doc(hidden)]
     fn poll_write(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<io::Result<usize>>;
 
     /// Passes on what the stream itself holds back.
+    #[doc(hidden)]
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// Shuts the write side down.
+    #[doc(hidden)]
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// The time now.
+    #[doc(hidden)]
     fn now() -> Self::Instant;
 
     /// A sleep until then.
+    #[doc(hidden)]
     fn sleep_until(deadline: Self::Instant) -> Self::Sleep;
 }
+
+/// Keeps [`Transport`] ours to change.
+pub trait Sealed {}
 
 /// How many reads one poll may make, so that a peer whose frames nobody sees cannot starve other tasks.
 pub(crate) const READS_PER_POLL: usize = 16;
@@ -98,7 +114,7 @@ impl<T: Transport> Shared<T> {
         inbound: &mut Inbound,
         cx: &mut Context<'_>,
         wanted: Wanted,
-    ) -> Poll<Result<bool, Error>> {
+    ) -> Poll<Result<(), Error>> {
         self.life.settle_writer();
         let combined = self.wakers.register(Side::Receiving, cx.waker());
         let result = self.receive(inbound, &mut context(&combined, cx.waker()), wanted);
@@ -108,16 +124,16 @@ impl<T: Transport> Shared<T> {
         result
     }
 
-    fn receive(&mut self, inbound: &mut Inbound, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Result<bool, Error>> {
+    fn receive(&mut self, inbound: &mut Inbound, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Result<(), Error>> {
         for _ in 0..READS_PER_POLL {
             // What is received may be answered, so there must be room for an answer before it is looked at.
             let parsing = self.life.may_read();
             if parsing && self.parse(inbound, wanted) {
-                return Poll::Ready(Ok(true));
+                return Poll::Ready(Ok(()));
             }
-            if self.life.stage == Stage::Done {
+            if self.life.is_done() {
                 inbound.release();
-                return Poll::Ready(self.life.take_failure().map_or(Ok(false), Err));
+                return Poll::Ready(self.life.take_failure().map_or(Ok(()), Err));
             }
             // The input is used up: what was queued meanwhile leaves together, before the wait for more.
             let _ = self.poll_write(cx);
@@ -195,17 +211,10 @@ impl<T: Transport> Shared<T> {
         let Some(clock) = &mut self.clock else {
             return Poll::Pending;
         };
-        match ready!(clock.poll(cx, reading)) {
-            Expired::SendPing(payload) => {
-                // A full outbox needs no ping to find out whether the peer is there: the write deadline does.
-                let _ = self.life.writer.ping(&payload);
-            }
-            expired => {
-                if let Some(timeout) = Timeout::from_expired(expired) {
-                    self.life.fail(timeout.into());
-                }
-                self.finish(inbound);
-            }
+        let expired = ready!(clock.poll(cx, reading));
+        self.life.expire(inbound, expired);
+        if self.life.is_done() {
+            self.retire();
         }
         Poll::Ready(())
     }
@@ -353,7 +362,7 @@ impl<T: Transport> Shared<T> {
 
     /// Resolves at the end of the connection, for those who only send.
     pub(crate) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.life.stage == Stage::Done {
+        if self.life.is_done() {
             return Poll::Ready(());
         }
         let _ = self.wakers.register(Side::Sending, cx.waker());

@@ -11,7 +11,7 @@ use bytes::Buf;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_timer::Delay;
 
-use super::driver::Transport;
+use super::driver::{Sealed, Transport};
 use super::vectored::with_slices;
 use crate::outbox::Outbox;
 use crate::timers::Time;
@@ -26,14 +26,16 @@ pub type Receiver<S> = super::split::Receiver<FuturesIo<S>>;
 pub type Sender<S> = super::split::Sender<FuturesIo<S>>;
 
 /// A message that a sender sends in pieces.
-pub type Pieces<'a, S> = super::split::Pieces<'a, FuturesIo<S>>;
+pub type SenderFragments<'a, S> = super::split::SenderFragments<'a, FuturesIo<S>>;
 
 /// A message that is being sent in pieces.
-pub type Outgoing<'a, S> = super::websocket::Outgoing<'a, FuturesIo<S>>;
+pub type Fragments<'a, S> = super::websocket::Fragments<'a, FuturesIo<S>>;
 
 /// A futures-io stream as the driver's transport.
 #[derive(Debug)]
 pub struct FuturesIo<S>(S);
+
+impl<S> Sealed for FuturesIo<S> {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Transport for FuturesIo<S> {
     type Stream = S;

@@ -22,7 +22,7 @@ impl LentWriter {
     /// Queues a message, see [`Writer::send`], which gives the message back on failure.
     ///
     /// # Errors
-    /// [`Error::Send`]: this end has closed, or a streamed message is unfinished.
+    /// [`Error::Send`]: this end has closed, a streamed message is unfinished, or the outbox is full.
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), Error> {
         Ok(self.0.send(message)?)

@@ -3,7 +3,7 @@
 use std::boxed::Box;
 use std::io;
 
-use super::error::Error;
+use super::error::{Error, Timeout};
 use super::input::Inbound;
 use super::lent::LentWriter;
 use crate::config::Config;
@@ -11,6 +11,7 @@ use crate::connection::{self, Agreed, Backpressure, Closure, Connection, Ended, 
 use crate::error::SendErrorKind;
 use crate::frame::Role;
 use crate::reader::{Delivery, What};
+use crate::timers::Expired;
 
 /// What the receiver asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,6 +168,18 @@ impl Life {
         if !is_clean && let Failure::None = self.failure {
             self.failure = Failure::Unreported(Box::new(error));
         }
+    }
+
+    /// Does what a deadline that has passed calls for.
+    pub(crate) fn expire(&mut self, inbound: &Inbound, expired: Expired) {
+        if let Expired::SendPing(payload) = expired {
+            // A full outbox needs no ping to find out whether the peer is there: the write deadline does.
+            return drop(self.writer.ping(&payload));
+        }
+        if let Some(timeout) = Timeout::from_expired(expired) {
+            self.fail(timeout.into());
+        }
+        self.finish(inbound);
     }
 
     /// The connection has ended.

@@ -44,8 +44,8 @@ mod websocket;
 #[cfg(any(feature = "tokio", feature = "futures"))]
 pub mod asynchronous {
     pub use super::driver::Transport;
-    pub use super::split::{Pieces, Receiver, Sender};
-    pub use super::websocket::{Outgoing, WebSocket};
+    pub use super::split::{Receiver, Sender, SenderFragments};
+    pub use super::websocket::{Fragments, WebSocket};
 }
 
 pub use error::{Error, Timeout};

@@ -155,7 +155,7 @@ impl<T: Transport> Receiver<T> {
         }
     }
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Result<bool, Error>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Result<(), Error>> {
         self.end.0.lock().poll_receive(&mut self.inbound, cx, wanted)
     }
 }
@@ -166,11 +166,8 @@ impl<T: Transport> Stream for Receiver<T> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        let is_ready = ready!(this.poll_ready(cx, Wanted::Messages));
-        Poll::Ready(match is_ready {
-            Ok(_) => this.inbound.message().map(|message| Ok(message.into_owned())),
-            Err(error) => Some(Err(error)),
-        })
+        let result = ready!(this.poll_ready(cx, Wanted::Messages));
+        Poll::Ready(result.map(|()| this.inbound.message().map(Message::into_owned)).transpose())
     }
 }
 
@@ -281,18 +278,18 @@ impl<T: Transport> Sender<T> {
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub async fn start(&self, kind: Kind) -> Result<Pieces<'_, T>, Error> {
+    pub async fn start(&self, kind: Kind) -> Result<SenderFragments<'_, T>, Error> {
         self.accept(|writer| Ok(writer.start(kind).map(drop)?)).await?;
-        Ok(Pieces { sender: self })
+        Ok(SenderFragments { sender: self })
     }
 
     /// The message that was started, by whichever sender, and not finished.
-    pub fn resume(&self) -> Option<Pieces<'_, T>> {
+    pub fn resume(&self) -> Option<SenderFragments<'_, T>> {
         self.both.lock().life.writer.resume()?;
-        Some(Pieces { sender: self })
+        Some(SenderFragments { sender: self })
     }
 
-    /// Sends Close. The receiver delivers what is still on the way, and completes the closing; [`closed`](Self::closed)
+    /// Sends Close, as [`WebSocket::start_close`] does. The receiver delivers what is still on the way, and completes the closing; [`closed`](Self::closed)
     /// waits for that.
     ///
     /// # Errors
@@ -345,11 +342,11 @@ impl<T: Transport> Sender<T> {
 }
 
 /// A message that a [`Sender`] sends in pieces. Dropping this changes nothing; [`Sender::resume`] makes it again.
-pub struct Pieces<'a, T: Transport> {
+pub struct SenderFragments<'a, T: Transport> {
     sender: &'a Sender<T>,
 }
 
-impl<T: Transport> Pieces<'_, T> {
+impl<T: Transport> SenderFragments<'_, T> {
     /// Sends the next piece, as soon as the outbox has room.
     ///
     /// # Errors
@@ -371,9 +368,9 @@ impl<T: Transport> Pieces<'_, T> {
     }
 }
 
-impl<T: Transport> fmt::Debug for Pieces<'_, T> {
+impl<T: Transport> fmt::Debug for SenderFragments<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Pieces").field(&self.sender).finish()
+        f.debug_tuple("SenderFragments").field(&self.sender).finish()
     }
 }
 

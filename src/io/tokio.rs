@@ -11,7 +11,7 @@ use bytes::{Buf, BufMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::driver::Transport;
+use super::driver::{Sealed, Transport};
 use super::vectored::with_slices;
 use crate::outbox::Outbox;
 use crate::reader::PayloadBuf;
@@ -27,14 +27,16 @@ pub type Receiver<S> = super::split::Receiver<TokioIo<S>>;
 pub type Sender<S> = super::split::Sender<TokioIo<S>>;
 
 /// A message that a sender sends in pieces.
-pub type Pieces<'a, S> = super::split::Pieces<'a, TokioIo<S>>;
+pub type SenderFragments<'a, S> = super::split::SenderFragments<'a, TokioIo<S>>;
 
 /// A message that is being sent in pieces.
-pub type Outgoing<'a, S> = super::websocket::Outgoing<'a, TokioIo<S>>;
+pub type Fragments<'a, S> = super::websocket::Fragments<'a, TokioIo<S>>;
 
 /// A tokio stream as the driver's transport.
 #[derive(Debug)]
 pub struct TokioIo<S>(S);
+
+impl<S> Sealed for TokioIo<S> {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Transport for TokioIo<S> {
     type Stream = S;

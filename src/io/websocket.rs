@@ -33,8 +33,8 @@ use crate::writer::{Prepared, Writer};
 /// | [`flush`](Self::flush) | everything that waited has reached the kernel |
 /// | [`send`](Self::send) | the message has reached the kernel: `feed`, then `flush` |
 ///
-/// What was fed, and all automatic replies, leave together when the next `recv` would wait. While more than
-/// [`Config::outbox_high_water`] waits, `feed` and `send` wait too, and while more than that was queued through
+/// What was fed, and all automatic replies, leave together when the next `recv` would wait. While
+/// [`Config::outbox_high_water`] or more waits, `feed` and `send` wait too, and while more than that was queued through
 /// [`recv_with_writer`](Self::recv_with_writer), so does `recv`: a peer that does not read stalls, and nothing fails.
 ///
 /// **It must be polled** while it is open, by `recv` as a rule: nobody else answers the peer's pings. Who has nothing to
@@ -184,7 +184,7 @@ impl<T: Transport> WebSocket<T> {
     }
 
     #[inline]
-    fn poll_ready_to_receive(&mut self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Result<bool, Error>> {
+    fn poll_ready_to_receive(&mut self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Result<(), Error>> {
         self.shared.poll_receive(&mut self.inbound, cx, wanted)
     }
 
@@ -263,16 +263,16 @@ impl<T: Transport> WebSocket<T> {
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub async fn start(&mut self, kind: Kind) -> Result<Outgoing<'_, T>, Error> {
+    pub async fn start(&mut self, kind: Kind) -> Result<Fragments<'_, T>, Error> {
         self.ready().await?;
         self.shared.life.writer.start(kind)?;
-        Ok(Outgoing { websocket: self })
+        Ok(Fragments { websocket: self })
     }
 
     /// The message that was started and not finished.
-    pub fn resume(&mut self) -> Option<Outgoing<'_, T>> {
+    pub fn resume(&mut self) -> Option<Fragments<'_, T>> {
         self.shared.life.writer.resume()?;
-        Some(Outgoing { websocket: self })
+        Some(Fragments { websocket: self })
     }
 
     /// Closes the connection: sends Close, discards messages until the peer's Close, and waits for the end of the
@@ -325,12 +325,12 @@ impl<T: Transport> WebSocket<T> {
 }
 
 /// A message that is being sent in pieces. Dropping this changes nothing; [`WebSocket::resume`] makes it again.
-pub struct Outgoing<'a, T: Transport> {
+pub struct Fragments<'a, T: Transport> {
     websocket: &'a mut WebSocket<T>,
 }
 
-impl<T: Transport> Outgoing<'_, T> {
-    /// Sends the next piece, as soon as the outbox has room.
+impl<T: Transport> Fragments<'_, T> {
+    /// Queues the next piece, as soon as the outbox has room. [`finish`](Self::finish), `flush` or `recv` sends it.
     ///
     /// # Errors
     /// The connection is closed or has failed, or the piece has another type than the message.
@@ -356,11 +356,8 @@ impl<T: Transport> Stream for WebSocket<T> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        let is_ready = ready!(this.poll_ready_to_receive(cx, Wanted::Messages));
-        Poll::Ready(match is_ready {
-            Ok(_) => this.inbound.message().map(|message| Ok(message.into_owned())),
-            Err(error) => Some(Err(error)),
-        })
+        let result = ready!(this.poll_ready_to_receive(cx, Wanted::Messages));
+        Poll::Ready(result.map(|()| this.inbound.message().map(Message::into_owned)).transpose())
     }
 }
 
@@ -407,8 +404,8 @@ impl<T: Transport> fmt::Debug for WebSocket<T> {
     }
 }
 
-impl<T: Transport> fmt::Debug for Outgoing<'_, T> {
+impl<T: Transport> fmt::Debug for Fragments<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Outgoing").field(&self.websocket).finish()
+        f.debug_tuple("Fragments").field(&self.websocket).finish()
     }
 }

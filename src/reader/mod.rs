@@ -516,7 +516,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Takes `count` bytes that were read into the buffer, behind its first `from`.
+    /// Takes what was read into the buffer behind its first `from` bytes.
     pub(crate) fn absorb(&mut self, from: usize) {
         let Progress::Payload(frame) = self.progress else { return };
         let mut buffer = mem::take(&mut self.buffer);

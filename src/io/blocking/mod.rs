@@ -42,6 +42,6 @@ mod state;
 mod stream;
 mod websocket;
 
-pub use split::{Pieces, Receiver, Sender, from_halves};
+pub use split::{Receiver, Sender, SenderFragments, from_halves};
 pub use stream::{ReadHalf, Stream, Untimed, WriteHalf};
-pub use websocket::{Outgoing, WebSocket};
+pub use websocket::{Fragments, WebSocket};

@@ -53,6 +53,9 @@ impl<S: Stream> WebSocket<S> {
 
     /// Makes the opening handshake as a client, with the default configuration.
     ///
+    /// For a `wss` URL the stream must be the one inside of TLS: what is sent here, credentials too, goes out as the
+    /// stream sends it.
+    ///
     /// # Errors
     /// As [`client_with`](Self::client_with).
     pub fn client(stream: S, request: client::Request) -> Result<(Self, client::Response), Error> {

@@ -235,6 +235,7 @@ impl<W> Line<W> {
 }
 
 /// The receiving end of a split connection.
+#[must_use = "a connection lives only while its receiver is called"]
 pub struct Receiver<R, W = R> {
     inbound: Inbound,
     link: Apart<R, W>,
@@ -388,6 +389,7 @@ impl<R: ReadHalf, W: WriteHalf> FusedIterator for Receiver<R, W> {}
 /// The sending end of a split connection; clones send on the same connection, from any thread. When the last one is
 /// dropped, the connection is closed with code 1000, after everything queued; that may wait for the peer to read, up to
 /// [`Config::write_timeout`].
+#[must_use = "dropping the last sender closes the connection"]
 pub struct Sender<W: WriteHalf> {
     both: Arc<Both<W>>,
 }
@@ -444,6 +446,30 @@ impl<W: WriteHalf> Sender<W> {
         locked.state.life.writer.send_prepared(message)
     }
 
+    /// Sends a message that was prepared for many receivers, and waits until it has reached the kernel.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_prepared(&self, message: &Prepared) -> Result<(), Error> {
+        let queue = |state: &mut State| Ok(state.life.writer.send_prepared(message)?);
+        self.accept(queue).and_then(|position| self.flush_accepted(position))
+    }
+
+    /// How the connection ended, once it has.
+    pub fn closure(&self) -> Option<Closure> {
+        self.both.lock().state.life.closure().cloned()
+    }
+
+    /// What the handshake agreed on.
+    pub fn agreed(&self) -> Agreed {
+        self.both.lock().state.life.agreed().clone()
+    }
+
+    /// How many bytes wait to leave.
+    pub fn queued(&self) -> usize {
+        self.both.lock().state.life.pending()
+    }
+
     /// Sends a ping of at most 125 bytes.
     ///
     /// # Errors
@@ -457,15 +483,15 @@ impl<W: WriteHalf> Sender<W> {
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub fn start(&self, kind: Kind) -> Result<Pieces<'_, W>, Error> {
+    pub fn start(&self, kind: Kind) -> Result<SenderFragments<'_, W>, Error> {
         self.accept(|state| Ok(state.life.writer.start(kind).map(drop)?))?;
-        Ok(Pieces { sender: self })
+        Ok(SenderFragments { sender: self })
     }
 
     /// The message that was started, by whichever sender, and not finished.
-    pub fn resume(&self) -> Option<Pieces<'_, W>> {
+    pub fn resume(&self) -> Option<SenderFragments<'_, W>> {
         self.both.lock().state.life.writer.resume()?;
-        Some(Pieces { sender: self })
+        Some(SenderFragments { sender: self })
     }
 
     /// Sends Close. The receiver delivers what is still on the way, and completes the closing.
@@ -523,11 +549,11 @@ impl<W: WriteHalf> Sender<W> {
 }
 
 /// A message that a [`Sender`] sends in pieces. Dropping this changes nothing; [`Sender::resume`] makes it again.
-pub struct Pieces<'a, W: WriteHalf> {
+pub struct SenderFragments<'a, W: WriteHalf> {
     sender: &'a Sender<W>,
 }
 
-impl<W: WriteHalf> Pieces<'_, W> {
+impl<W: WriteHalf> SenderFragments<'_, W> {
     /// Sends the next piece, and waits until it has reached the kernel.
     ///
     /// # Errors
@@ -548,9 +574,9 @@ impl<W: WriteHalf> Pieces<'_, W> {
     }
 }
 
-impl<W: WriteHalf> fmt::Debug for Pieces<'_, W> {
+impl<W: WriteHalf> fmt::Debug for SenderFragments<'_, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Pieces").field(&self.sender).finish()
+        f.debug_tuple("SenderFragments").field(&self.sender).finish()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::io::error::{Error, Timeout};
 use crate::io::input::Inbound;
 use crate::io::life::{Life, Stage, Wanted};
 use crate::outbox::Outbox;
-use crate::timers::{Expired, Time, Timers};
+use crate::timers::{Time, Timers};
 
 /// How long a write waits that must not keep the thread from reading.
 const BRIEF: Duration = Duration::from_millis(1);
@@ -162,17 +162,8 @@ impl State {
         if self.life.writer.is_closed() {
             self.timers.closing(now);
         }
-        match self.timers.expire(now) {
-            None => return false,
-            // A full outbox needs no ping to find out whether the peer is there: the write deadline does.
-            Some(Expired::SendPing(payload)) => drop(self.life.writer.ping(&payload)),
-            Some(expired) => {
-                if let Some(timeout) = Timeout::from_expired(expired) {
-                    self.life.fail(timeout.into());
-                }
-                self.life.finish(inbound);
-            }
-        }
+        let Some(expired) = self.timers.expire(now) else { return false };
+        self.life.expire(inbound, expired);
         true
     }
 
@@ -256,7 +247,7 @@ pub(super) trait Link {
 
 /// Goes on until what is `wanted` is ready in `inbound` (`true`), or the connection has ended.
 #[inline]
-pub(super) fn receive(link: &mut impl Link, inbound: &mut Inbound, wanted: Wanted) -> Result<bool, Error> {
+pub(super) fn receive(link: &mut impl Link, inbound: &mut Inbound, wanted: Wanted) -> Result<(), Error> {
     link.state().life.settle_writer();
     loop {
         if let Some(result) = look(link, inbound, wanted) {
@@ -268,14 +259,14 @@ pub(super) fn receive(link: &mut impl Link, inbound: &mut Inbound, wanted: Wante
 
 /// Looks for something wanted in what was read.
 #[inline]
-fn look<L: Link>(link: &mut L, inbound: &mut Inbound, wanted: Wanted) -> Option<Result<bool, Error>> {
+fn look<L: Link>(link: &mut L, inbound: &mut Inbound, wanted: Wanted) -> Option<Result<(), Error>> {
     let mut state = link.state();
     // What is received may be answered, so there must be room for an answer before it is looked at.
     if state.life.may_read() && state.parse(inbound, wanted) {
-        return Some(Ok(true));
+        return Some(Ok(()));
     }
     if state.life.is_done() {
-        return Some(state.life.take_failure().map_or(Ok(false), Err));
+        return Some(state.life.take_failure().map_or(Ok(()), Err));
     }
     state.shut_when_sent = state.life.wants(inbound, 0).shutdown;
     None

@@ -29,8 +29,8 @@ use crate::writer::{Prepared, Writer};
 /// | [`flush`](Self::flush) | everything that waited has reached the kernel |
 /// | [`send`](Self::send) | the message has reached the kernel: `feed`, then `flush` |
 ///
-/// What was fed, and all automatic replies, leave together when the next `recv` would wait. While more than
-/// [`Config::outbox_high_water`] waits, `feed` and `send` wait too, and while more than that was queued through
+/// What was fed, and all automatic replies, leave together when the next `recv` would wait. While
+/// [`Config::outbox_high_water`] or more waits, `feed` and `send` wait too, and while more than that was queued through
 /// [`recv_with_writer`](Self::recv_with_writer), so does `recv`: a peer that does not read stalls, and nothing fails.
 ///
 /// The connection is also an iterator of owned messages, which ends when the connection is closed:
@@ -198,6 +198,16 @@ impl<S: Stream> WebSocket<S> {
         self.link.state.life.writer.send_prepared(message)
     }
 
+    /// Sends a message that was prepared for many receivers, and waits until it has reached the kernel.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), Error> {
+        self.ready()?;
+        self.try_send_prepared(message)?;
+        self.flush_accepted()
+    }
+
     /// Sends a ping of at most 125 bytes. Keepalive pings are sent without this.
     ///
     /// # Errors
@@ -224,16 +234,16 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub fn start(&mut self, kind: Kind) -> Result<Outgoing<'_, S>, Error> {
+    pub fn start(&mut self, kind: Kind) -> Result<Fragments<'_, S>, Error> {
         self.ready()?;
         self.link.state.life.writer.start(kind)?;
-        Ok(Outgoing { websocket: self })
+        Ok(Fragments { websocket: self })
     }
 
     /// The message that was started and not finished.
-    pub fn resume(&mut self) -> Option<Outgoing<'_, S>> {
+    pub fn resume(&mut self) -> Option<Fragments<'_, S>> {
         self.link.state.life.writer.resume()?;
-        Some(Outgoing { websocket: self })
+        Some(Fragments { websocket: self })
     }
 
     /// Closes the connection: sends Close, discards messages until the peer's Close, and waits for the end of the
@@ -384,12 +394,12 @@ impl<S: Stream> Iterator for WebSocket<S> {
 impl<S: Stream> FusedIterator for WebSocket<S> {}
 
 /// A message that is being sent in pieces. Dropping this changes nothing; [`WebSocket::resume`] makes it again.
-pub struct Outgoing<'a, S> {
+pub struct Fragments<'a, S> {
     websocket: &'a mut WebSocket<S>,
 }
 
-impl<S: Stream> Outgoing<'_, S> {
-    /// Sends the next piece, as soon as the outbox has room.
+impl<S: Stream> Fragments<'_, S> {
+    /// Queues the next piece, as soon as the outbox has room. [`finish`](Self::finish), `flush` or `recv` sends it.
     ///
     /// # Errors
     /// The connection is closed or has failed, or the piece has another type than the message.
@@ -418,8 +428,8 @@ impl<S> fmt::Debug for WebSocket<S> {
     }
 }
 
-impl<S> fmt::Debug for Outgoing<'_, S> {
+impl<S> fmt::Debug for Fragments<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Outgoing").field(&self.websocket).finish()
+        f.debug_tuple("Fragments").field(&self.websocket).finish()
     }
 }
