@@ -2,76 +2,21 @@
 //! and its own pool of buffers, so that tests do not disturb each other.
 
 #![cfg(feature = "std")] // for `Config::DEFAULT`
-#![allow(unsafe_code)] // a global allocator is unsafe to write
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 
 use bytes::{Buf, BufMut};
 use sockeye::{Agreed, CloseCode, Config, Connection, Event, Kind, Message, ProtocolError, Role};
 
+#[path = "support/counting.rs"]
+mod counting;
 #[path = "support/naive.rs"]
 mod naive;
 
+use counting::{count, counters};
 use naive::{BINARY, CLOSE, CONTINUATION, FIN, PING, TEXT};
 
 const BOTH: [Role; 2] = [Role::Client, Role::Server];
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
-
-/// Counts per thread. A reallocation counts as a new block beside the old one, which is the worst it can be.
-struct Counting;
-
-#[derive(Clone, Copy, Default)]
-struct Counters {
-    /// Bytes held now; negative if this thread freed what another had allocated.
-    held: isize,
-    peak: isize,
-    allocations: usize,
-    /// Bytes ever allocated.
-    allocated: usize,
-}
-
-thread_local! {
-    static COUNTERS: Cell<Counters> = const {
-        Cell::new(Counters { held: 0, peak: 0, allocations: 0, allocated: 0 })
-    };
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: every call is passed on to the system's allocator; counting neither allocates nor unwinds.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(|counters| {
-            counters.held += layout.size() as isize;
-            counters.peak = counters.peak.max(counters.held);
-            counters.allocations += 1;
-            counters.allocated += layout.size();
-        });
-        // SAFETY: passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        count(|counters| counters.held -= layout.size() as isize);
-        // SAFETY: passed on.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-fn count(change: impl FnOnce(&mut Counters)) {
-    let _ = COUNTERS.try_with(|cell| {
-        let mut counters = cell.get();
-        change(&mut counters);
-        cell.set(counters);
-    });
-}
-
-fn counters() -> Counters {
-    COUNTERS.with(Cell::get)
-}
 
 fn held() -> isize {
     counters().held

@@ -2,9 +2,7 @@
 //! own, with its own counters and its own pool of buffers, so that tests do not disturb each other.
 
 #![cfg(target_pointer_width = "64")] // whose sizes are stated
-#![allow(unsafe_code)] // a global allocator is unsafe to write
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -17,45 +15,20 @@ use sockeye::{Agreed, Config, Role, futures, tokio as over_tokio};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
+#[path = "support/counting.rs"]
+mod counting;
 #[path = "support/naive.rs"]
 mod naive;
 
+use counting::counters;
 use naive::{BINARY, CLOSE, FIN, TEXT};
 
 const BOTH: [Role; 2] = [Role::Client, Role::Server];
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// Counts per thread.
-struct Counting;
-
-thread_local! {
-    /// Bytes held now; negative if this thread freed what another had allocated.
-    static HELD: Cell<isize> = const { Cell::new(0) };
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: every call is passed on to the system's allocator; counting neither allocates nor unwinds.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = HELD.try_with(|held| held.set(held.get() + layout.size() as isize));
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        let _ = HELD.try_with(|held| held.set(held.get() - layout.size() as isize));
-        // SAFETY: passed on.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
 fn held() -> isize {
-    HELD.with(Cell::get)
+    counters().held
 }
 
 /// How many bytes a value owns on the heap: what dropping it frees.
@@ -67,9 +40,9 @@ fn owned(value: impl Sized) -> isize {
 
 #[track_caller]
 fn assert_allocates_nothing(what: &str, work: impl FnOnce()) {
-    let before = ALLOCATIONS.with(Cell::get);
+    let before = counters().allocations;
     work();
-    assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0, "{what}");
+    assert_eq!(counters().allocations - before, 0, "{what}");
 }
 
 /// A peer that sends the same bytes so many times, then says nothing; it takes everything. It allocates nothing.
