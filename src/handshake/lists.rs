@@ -131,6 +131,9 @@ impl fmt::Debug for Params<'_> {
 #[derive(Clone)]
 struct Cursor<'a>(&'a str);
 
+/// A name and, if it has one, a value.
+type Param<'a> = (&'a str, Option<Cow<'a, str>>);
+
 /// The text does not follow the grammar.
 struct Malformed;
 
@@ -159,8 +162,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// `OWS ";" OWS token [ "=" ( token | quoted-string ) ]`, or nothing if no semicolon is next.
-    #[allow(clippy::type_complexity)]
-    fn param(&mut self) -> Option<Result<(&'a str, Option<Cow<'a, str>>), Malformed>> {
+    fn param(&mut self) -> Option<Result<Param<'a>, Malformed>> {
         let mut ahead = self.clone();
         ahead.skip_space();
         if !ahead.eat(b';') {
@@ -171,8 +173,7 @@ impl<'a> Cursor<'a> {
         Some(self.name_and_value())
     }
 
-    #[allow(clippy::type_complexity)]
-    fn name_and_value(&mut self) -> Result<(&'a str, Option<Cow<'a, str>>), Malformed> {
+    fn name_and_value(&mut self) -> Result<Param<'a>, Malformed> {
         let name = self.token().ok_or(Malformed)?;
         let mut ahead = self.clone();
         ahead.skip_space();

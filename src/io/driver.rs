@@ -108,7 +108,7 @@ impl<T: Transport> Shared<T> {
         self.clock.as_ref()?.timers.round_trip()
     }
 
-    /// The receiving side: goes on until what is `wanted` is ready in `inbound` (`true`) or the connection has ended.
+    /// The receiving side: goes on until what is `wanted` is ready in `inbound`, or the connection has ended.
     pub(crate) fn poll_receive(
         &mut self,
         inbound: &mut Inbound,
@@ -287,18 +287,21 @@ impl<T: Transport> Shared<T> {
             self.life.writer.outbox().advance(count);
             self.life.wrote(count);
             self.unflushed = true;
-            if let Some(clock) = &mut self.clock {
-                clock.timers.wrote();
-            }
+            self.note_progress();
         }
         if self.unflushed {
             ready!(self.transport.poll_flush(cx))?;
             self.unflushed = false;
-            if let Some(clock) = &mut self.clock {
-                clock.timers.wrote();
-            }
+            self.note_progress();
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// The transport took something.
+    fn note_progress(&mut self) {
+        if let Some(clock) = &mut self.clock {
+            clock.timers.wrote();
+        }
     }
 
     /// The sending side: until there is room for a message.

@@ -111,7 +111,7 @@ impl Life {
     #[inline]
     pub(crate) fn parse(&mut self, inbound: &mut Inbound, wanted: Wanted, mut on_pong: impl FnMut(&[u8])) -> bool {
         let delivery = if wanted == Wanted::Parts { Delivery::Parts } else { Delivery::Whole };
-        if self.stage == Stage::Done {
+        if self.is_done() {
             return false;
         }
         loop {
@@ -201,7 +201,7 @@ impl Life {
 
     /// The failure, the first time it is asked for.
     pub(crate) fn take_failure(&mut self) -> Option<Error> {
-        if let Failure::None = self.failure {
+        if !self.is_broken() {
             return None;
         }
         match std::mem::replace(&mut self.failure, Failure::Reported) {

@@ -150,13 +150,20 @@ struct WholeMessage {
 impl WholeMessage {
     /// Unmasks it where it lies, and validates it if it is text.
     #[inline]
-    fn take(self, input: &mut [u8]) -> Result<Step, ProtocolError> {
-        let Self { kind, key, start, end } = self;
-        let payload = input.get_mut(start..end).unwrap_or_default();
-        mask(payload, key);
-        if kind == Kind::Text && !utf8::is_valid(payload) {
+    fn unmask<'i>(&self, input: &'i mut [u8]) -> Result<&'i [u8], ProtocolError> {
+        let payload = input.get_mut(self.start..self.end).unwrap_or_default();
+        mask(payload, self.key);
+        if self.kind == Kind::Text && !utf8::is_valid(payload) {
             return Err(ProtocolError::InvalidUtf8);
         }
+        Ok(payload)
+    }
+
+    /// The step that finds it.
+    #[inline]
+    fn take(self, input: &mut [u8]) -> Result<Step, ProtocolError> {
+        self.unmask(input)?;
+        let Self { kind, start, end, .. } = self;
         let ready = Ready { what: What::Message(kind), place: Place::Input { start, end } };
         Ok(Step { consumed: end, ready: Some(ready) })
     }
@@ -272,17 +279,17 @@ impl Reader {
         if self.lent || !matches!(self.phase, Phase::Open) {
             return None;
         }
-        let WholeMessage { kind, key, start, end } = self.whole_message(input)?;
-        let (used, rest) = mem::take(input).split_at_mut_checked(end)?;
-        let payload = used.get_mut(start..)?;
-        mask(payload, key);
-        if kind == Kind::Text && !utf8::is_valid(payload) {
-            self.fail(ProtocolError::InvalidUtf8);
-            return Some(Err(ProtocolError::InvalidUtf8));
-        }
+        let whole = self.whole_message(input)?;
+        let (used, rest) = mem::take(input).split_at_mut_checked(whole.end)?;
+        let payload = match whole.unmask(used) {
+            Ok(payload) => Payload::from(payload),
+            Err(error) => {
+                self.fail(error);
+                return Some(Err(error));
+            }
+        };
         *input = rest;
-        let payload = Payload::from(&*payload);
-        Some(Ok(match kind {
+        Some(Ok(match whole.kind {
             #[allow(unsafe_code)]
             // SAFETY: validated just now.
             Kind::Text => Message::Text(unsafe { Text::new_unchecked(payload) }),

@@ -245,7 +245,7 @@ pub(super) trait Link {
     ) -> (io::Result<usize>, Option<Duration>);
 }
 
-/// Goes on until what is `wanted` is ready in `inbound` (`true`), or the connection has ended.
+/// Goes on until what is `wanted` is ready in `inbound`, or the connection has ended.
 #[inline]
 pub(super) fn receive(link: &mut impl Link, inbound: &mut Inbound, wanted: Wanted) -> Result<(), Error> {
     link.state().life.settle_writer();
