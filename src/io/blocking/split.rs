@@ -22,7 +22,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::state::{Act, Came, Link, Output, Patience, State, read, receive};
+use super::state::{Act, Came, Link, Output, Patience, State, receive};
 use super::stream::{Armed, ReadHalf, Stream, WriteHalf};
 use super::websocket::WebSocket;
 use crate::close::CloseCode;
@@ -362,16 +362,8 @@ impl<R: ReadHalf, W: WriteHalf> Link for Apart<R, W> {
         self.both.write_until(patience, |_| false)
     }
 
-    fn read(
-        &mut self,
-        inbound: &mut Inbound,
-        timeout: Option<Duration>,
-        nonblocking: bool,
-    ) -> (io::Result<usize>, Option<Duration>) {
-        let stream = &mut self.stream;
-        let in_force =
-            if nonblocking { None } else { self.armed.set(timeout, |timeout| stream.set_read_timeout(timeout)) };
-        (read(stream, inbound), in_force)
+    fn reading_half(&mut self) -> (&mut impl ReadHalf, &mut Armed) {
+        (&mut self.stream, &mut self.armed)
     }
 }
 

@@ -211,7 +211,7 @@ impl<W: WriteHalf> Output<W> {
 }
 
 /// The reading half of a stream.
-pub(super) fn read(stream: &mut (impl ReadHalf + ?Sized), inbound: &mut Inbound) -> io::Result<usize> {
+fn read(stream: &mut (impl ReadHalf + ?Sized), inbound: &mut Inbound) -> io::Result<usize> {
     if inbound.reads_in_place()
         && let Some(mut payload) = inbound.reader.payload_buf()
     {
@@ -236,13 +236,8 @@ pub(super) trait Link {
     /// that nobody else is writing.
     fn write_before_reading(&mut self) -> io::Result<()>;
 
-    /// Reads once. Also returns how long that could wait.
-    fn read(
-        &mut self,
-        inbound: &mut Inbound,
-        timeout: Option<Duration>,
-        nonblocking: bool,
-    ) -> (io::Result<usize>, Option<Duration>);
+    /// The stream to read from, and the timeout that its reads have.
+    fn reading_half(&mut self) -> (&mut impl ReadHalf, &mut Armed);
 }
 
 /// Goes on until what is `wanted` is ready in `inbound`, or the connection has ended.
@@ -295,7 +290,9 @@ fn wait<L: Link>(link: &mut L, inbound: &mut Inbound) -> Result<(), Error> {
         let began = if state.nonblocking { None } else { Some(Instant::now()) };
         (began.and_then(|now| state.read_timeout(now, blocked, L::SPLIT)), began)
     };
-    let (result, in_force) = link.read(inbound, timeout, began.is_none());
+    let (stream, armed) = link.reading_half();
+    let in_force = if began.is_some() { armed.set(timeout, |timeout| stream.set_read_timeout(timeout)) } else { None };
+    let result = read(stream, inbound);
     let mut state = link.state();
     match result {
         Err(error) if is_wait(&error) => {

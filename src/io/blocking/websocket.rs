@@ -6,8 +6,8 @@ use std::iter::FusedIterator;
 use std::ops::DerefMut;
 use std::time::{Duration, Instant};
 
-use super::state::{Came, Link, Output, Patience, State, read, receive};
-use super::stream::{Armed, Stream};
+use super::state::{Came, Link, Output, Patience, State, receive};
+use super::stream::{Armed, ReadHalf, Stream};
 use crate::close::CloseCode;
 use crate::config::Config;
 use crate::connection::{Agreed, Closure, Connection};
@@ -369,16 +369,8 @@ impl<S: Stream> Link for Alone<S> {
         self.write_until(Patience::Brief, |_| false)
     }
 
-    fn read(
-        &mut self,
-        inbound: &mut Inbound,
-        timeout: Option<Duration>,
-        nonblocking: bool,
-    ) -> (io::Result<usize>, Option<Duration>) {
-        let stream = &mut self.output.stream;
-        let in_force =
-            if nonblocking { None } else { self.armed.set(timeout, |timeout| stream.set_read_timeout(timeout)) };
-        (read(stream, inbound), in_force)
+    fn reading_half(&mut self) -> (&mut impl ReadHalf, &mut Armed) {
+        (&mut self.output.stream, &mut self.armed)
     }
 }
 
