@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+#[cfg(feature = "deflate")]
+use crate::deflate::Deflate;
 use crate::frame::Lengths;
 
 /// The limits, switches and deadlines of a connection. Every limit is on by default.
@@ -24,6 +26,7 @@ use crate::frame::Lengths;
 /// | `pong_timeout` | 20s | |
 /// | `write_timeout` | 30s | |
 /// | `close_timeout` | 10s | |
+/// | `deflate` | None | |
 ///
 /// A deadline of `None` does not exist. Deadlines are kept in whole milliseconds: parts of one are cut off, and more than
 /// 49 days count as 49.
@@ -55,6 +58,8 @@ pub struct Config {
     pub(crate) pong_timeout: Option<Duration>,
     pub(crate) write_timeout: Option<Duration>,
     pub(crate) close_timeout: Option<Duration>,
+    #[cfg(feature = "deflate")]
+    pub(crate) deflate: Option<Deflate>,
     pub(crate) masking_key: MaskingKey,
 }
 
@@ -89,6 +94,8 @@ impl Config {
             pong_timeout: Some(Duration::from_secs(20)),
             write_timeout: Some(Duration::from_secs(30)),
             close_timeout: Some(Duration::from_secs(10)),
+            #[cfg(feature = "deflate")]
+            deflate: None,
             masking_key,
         }
     }
@@ -206,6 +213,14 @@ impl Config {
         self.close_timeout = timeout;
         self
     }
+
+    /// Whether permessage-deflate (RFC 7692) is offered and accepted, and how it is used. `None` is without
+    /// compression, see [`deflate`](crate::deflate).
+    #[cfg(feature = "deflate")]
+    pub const fn deflate(mut self, deflate: Option<Deflate>) -> Self {
+        self.deflate = deflate;
+        self
+    }
 }
 
 #[cfg(feature = "std")]
@@ -217,7 +232,8 @@ impl Default for Config {
 
 impl core::fmt::Debug for Config {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Config")
+        let mut config = f.debug_struct("Config");
+        config
             .field("max_message_size", &self.max_message_size)
             .field("max_streamed_size", &self.max_streamed_size)
             .field("max_fragments", &self.max_fragments)
@@ -233,7 +249,9 @@ impl core::fmt::Debug for Config {
             .field("ping_interval", &self.ping_interval)
             .field("pong_timeout", &self.pong_timeout)
             .field("write_timeout", &self.write_timeout)
-            .field("close_timeout", &self.close_timeout)
-            .finish_non_exhaustive()
+            .field("close_timeout", &self.close_timeout);
+        #[cfg(feature = "deflate")]
+        config.field("deflate", &self.deflate);
+        config.finish_non_exhaustive()
     }
 }

@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 
 use crate::close::{CloseCode, CloseFrame};
 use crate::config::Config;
+#[cfg(feature = "deflate")]
+use crate::deflate::Parameters;
 use crate::error::ProtocolError;
 use crate::frame::Role;
 use crate::message::{Event, Part, Reply};
@@ -16,6 +18,8 @@ use crate::writer::Writer;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agreed {
     subprotocol: Option<Box<str>>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<Parameters>,
 }
 
 impl Agreed {
@@ -29,6 +33,21 @@ impl Agreed {
     /// The subprotocol that was agreed on.
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
+    }
+
+    /// The same with permessage-deflate in these parameters (RFC 7692 §7.1), where another HTTP stack has agreed on
+    /// them.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(mut self, parameters: Parameters) -> Self {
+        self.deflate = Some(parameters);
+        self
+    }
+
+    /// The parameters of permessage-deflate that were agreed on; `None` without compression.
+    #[cfg(feature = "deflate")]
+    pub fn deflate(&self) -> Option<Parameters> {
+        self.deflate
     }
 }
 

@@ -85,6 +85,7 @@
 //! | `http` | the same from and to the types of the `http` crate, and extended CONNECT (RFC 8441, 9220) | |
 //! | `tokio` | [`tokio`] | |
 //! | `futures` | [`futures`], for any executor | |
+//! | `deflate` | permessage-deflate (RFC 7692), where [`Config`] asks for it | |
 //! | `full` | all of them | |
 //!
 //! Features only add. `default-features = false` is the `no_std + alloc` core.
@@ -101,6 +102,8 @@ extern crate std;
 mod close;
 mod config;
 mod connection;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 mod error;
 pub mod frame;
 #[cfg(feature = "handshake")]
@@ -121,6 +124,8 @@ mod writer;
 pub use close::{CloseCode, CloseFrame};
 pub use config::{Config, MaskingKey};
 pub use connection::{Agreed, Closure, Connection, Wants};
+#[cfg(feature = "deflate")]
+pub use deflate::Deflate;
 pub use error::{ProtocolError, SendError, SendErrorKind};
 pub use frame::Role;
 #[cfg(feature = "handshake")]

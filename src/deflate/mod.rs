@@ -1,0 +1,181 @@
+//! permessage-deflate (RFC 7692): what may be agreed on, and how this end compresses.
+//!
+//! It is offered and accepted only where the configuration says so:
+//!
+//! ```
+//! use sockeye::{Config, Deflate};
+//!
+//! const CONFIG: Config = Config::DEFAULT.deflate(Some(Deflate::DEFAULT));
+//! ```
+//!
+//! Compression is a trade. It saves bytes on the wire, and costs CPU and memory. It can also leak: where a secret and
+//! data that an attacker chooses travel in one message, or in one window, the size tells whether they are alike (CRIME,
+//! BREACH; RFC 7692 §8). Send such messages uncompressed.
+
+/// How permessage-deflate is negotiated and used, see [`Config::deflate`](crate::Config::deflate).
+///
+/// | setting | default | unit |
+/// |---|---|---|
+/// | `parameters` | `server_no_context_takeover; client_no_context_takeover` | |
+/// | `level` | 1 | 0 to 9 |
+/// | `memory_level` | 5 | 1 to 9 |
+/// | `threshold` | 256 | bytes |
+/// | `max_compressed_size` | an eighth more than the limit on the message | bytes |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Deflate {
+    pub(crate) parameters: Parameters,
+    pub(crate) level: u8,
+    pub(crate) memory_level: u8,
+    pub(crate) threshold: usize,
+    pub(crate) max_compressed_size: Option<u64>,
+}
+
+impl Deflate {
+    /// Quick, and without memory between messages: neither end keeps its window from one message to the next.
+    pub const DEFAULT: Self = Self {
+        parameters: Parameters {
+            server_no_context_takeover: true,
+            client_no_context_takeover: true,
+            server_max_window_bits: WindowBits::MAX,
+            client_max_window_bits: WindowBits::MAX,
+        },
+        level: 1,
+        memory_level: 5,
+        threshold: 256,
+        max_compressed_size: None,
+    };
+
+    /// Whether both ends keep their windows from one message to the next (RFC 7692 §7.1.1). Small messages that are
+    /// alike then become much smaller; each connection owns its compressor and decompressor as long as it lives.
+    pub const fn context_takeover(mut self, takeover: bool) -> Self {
+        self.parameters.server_no_context_takeover = !takeover;
+        self.parameters.client_no_context_takeover = !takeover;
+        self
+    }
+
+    /// What a client asks for, and what a server agrees to at most.
+    pub const fn parameters(mut self, parameters: Parameters) -> Self {
+        self.parameters = parameters;
+        self
+    }
+
+    /// How hard the compressor tries, from 1, the quickest, to 9; 0 stores. Larger is 9.
+    pub const fn level(mut self, level: u8) -> Self {
+        self.level = if level > 9 { 9 } else { level };
+        self
+    }
+
+    /// How much memory the compressor has besides its window, from 1 to 9; beyond that the nearest of them.
+    pub const fn memory_level(mut self, level: u8) -> Self {
+        self.memory_level = match level {
+            0 => 1,
+            1..=9 => level,
+            _ => 9,
+        };
+        self
+    }
+
+    /// Messages of fewer bytes are sent uncompressed. Those sent in pieces are compressed in any case, for their length
+    /// is not known.
+    pub const fn threshold(mut self, bytes: usize) -> Self {
+        self.threshold = bytes;
+        self
+    }
+
+    /// How many bytes a compressed message may have on the wire, whatever it inflates to. The limits on messages bound
+    /// what it inflates to.
+    pub const fn max_compressed_size(mut self, bytes: u64) -> Self {
+        self.max_compressed_size = Some(bytes);
+        self
+    }
+}
+
+impl Default for Deflate {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// The parameters of permessage-deflate (RFC 7692 §7.1), as they are wished for or agreed on.
+///
+/// `Display` writes them as an element of a `Sec-WebSocket-Extensions` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Parameters {
+    /// The server forgets its window after each message (§7.1.1.1).
+    pub server_no_context_takeover: bool,
+    /// The client forgets its window after each message (§7.1.1.2).
+    pub client_no_context_takeover: bool,
+    /// The largest window of the server's compressor (§7.1.2.1).
+    pub server_max_window_bits: WindowBits,
+    /// The largest window of the client's compressor (§7.1.2.2).
+    pub client_max_window_bits: WindowBits,
+}
+
+impl Parameters {
+    /// What an offer without parameters means: both ends keep windows of 32 KiB.
+    pub const DEFAULT: Self = Self {
+        server_no_context_takeover: false,
+        client_no_context_takeover: false,
+        server_max_window_bits: WindowBits::MAX,
+        client_max_window_bits: WindowBits::MAX,
+    };
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// The size of a window, as the exponent of a power of two bytes (RFC 7692 §7.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum WindowBits {
+    /// 256 bytes. No common compressor can keep to it; an end that has agreed to it sends its messages uncompressed.
+    Bits8 = 8,
+    /// 512 bytes.
+    Bits9 = 9,
+    /// 1 KiB.
+    Bits10 = 10,
+    /// 2 KiB.
+    Bits11 = 11,
+    /// 4 KiB.
+    Bits12 = 12,
+    /// 8 KiB.
+    Bits13 = 13,
+    /// 16 KiB.
+    Bits14 = 14,
+    /// 32 KiB.
+    Bits15 = 15,
+}
+
+impl WindowBits {
+    /// The largest window there is.
+    pub const MAX: Self = Self::Bits15;
+
+    /// The window of so many bits, from 8 to 15.
+    pub const fn from_bits(bits: u8) -> Option<Self> {
+        Some(match bits {
+            8 => Self::Bits8,
+            9 => Self::Bits9,
+            10 => Self::Bits10,
+            11 => Self::Bits11,
+            12 => Self::Bits12,
+            13 => Self::Bits13,
+            14 => Self::Bits14,
+            15 => Self::Bits15,
+            _ => return None,
+        })
+    }
+
+    /// From 8 to 15.
+    pub const fn bits(self) -> u8 {
+        self as u8
+    }
+
+    /// The size of the window in bytes.
+    pub const fn size(self) -> usize {
+        1 << self as u8
+    }
+}
