@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 
 use crate::close::{CloseCode, CloseFrame};
 use crate::config::Config;
+use crate::deflate;
 #[cfg(feature = "deflate")]
 use crate::deflate::Parameters;
 use crate::error::ProtocolError;
@@ -171,9 +172,10 @@ impl Connection {
     /// A connection in the open state, whoever did the handshake. Bytes that were read behind it are simply its first
     /// input.
     pub fn open(role: Role, agreed: Agreed, config: &Config) -> Self {
+        let (inflater, deflater) = deflate::halves(role, &agreed, config);
         Self {
-            reader: Reader::new(role, config),
-            writer: Writer::new(role, config),
+            reader: Reader::new(role, config, inflater),
+            writer: Writer::new(role, config, deflater),
             role,
             agreed,
             backpressure: Backpressure::new(config),

@@ -47,6 +47,11 @@ pub enum ProtocolError {
     /// A text message that is not UTF-8 (§8.1).
     #[error("the peer sent a text message that is not UTF-8; bytes of any kind belong into a binary message")]
     InvalidUtf8,
+    /// A compressed message that is not valid DEFLATE, or does not end where a block ends (RFC 7692 §7.2.2).
+    #[error(
+        "the peer sent a compressed message that cannot be inflated; its compressor may be out of step with its frames"
+    )]
+    InvalidDeflate,
     /// A Close frame with a payload of one byte (§5.5.1).
     #[error("the peer sent a Close frame with half a close code")]
     TruncatedCloseCode,
@@ -76,7 +81,7 @@ impl ProtocolError {
     /// The close code that tells the peer (RFC 6455 §7.4.1).
     pub const fn close_code(&self) -> CloseCode {
         match self {
-            Self::InvalidUtf8 | Self::InvalidCloseReason => CloseCode::INVALID_PAYLOAD,
+            Self::InvalidUtf8 | Self::InvalidDeflate | Self::InvalidCloseReason => CloseCode::INVALID_PAYLOAD,
             Self::MessageTooBig { .. } | Self::TooManyFragments { .. } => CloseCode::MESSAGE_TOO_BIG,
             _ => CloseCode::PROTOCOL_ERROR,
         }

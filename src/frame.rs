@@ -189,6 +189,33 @@ impl FrameHeader {
     }
 }
 
+/// The first byte of a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub(crate) fin: bool,
+    /// RSV1: the message is compressed (RFC 7692 §6).
+    pub(crate) compressed: bool,
+    pub(crate) opcode: Opcode,
+}
+
+impl Start {
+    /// Of a frame on its own.
+    #[inline]
+    pub(crate) const fn whole(opcode: Opcode) -> Self {
+        Self { fin: true, compressed: false, opcode }
+    }
+
+    /// The header that begins like this.
+    #[inline]
+    pub(crate) const fn header(self, mask: Option<[u8; 4]>, len: usize) -> FrameHeader {
+        let rsv = if self.compressed { RSV1 } else { 0 };
+        FrameHeader { fin: self.fin, rsv, opcode: self.opcode, mask, len: len as u64 }
+    }
+}
+
+/// RSV1 among the bits of [`FrameHeader::rsv`].
+pub(crate) const RSV1: u8 = 0b100;
+
 /// The bytes of one header, from [`FrameHeader::encode`].
 #[derive(Clone, Copy, Debug)]
 pub struct HeaderBytes {

@@ -104,6 +104,9 @@ mod config;
 mod connection;
 #[cfg(feature = "deflate")]
 pub mod deflate;
+#[cfg(not(feature = "deflate"))]
+#[path = "deflate/absent.rs"]
+mod deflate;
 mod error;
 pub mod frame;
 #[cfg(feature = "handshake")]

@@ -21,7 +21,11 @@ use crate::close::{CloseCode, CloseFrame};
 use crate::frame::{MAX_CONTROL_PAYLOAD, Opcode};
 
 /// Bytes that are lent or owned.
-pub struct Payload<'a>(Repr<'a>);
+pub struct Payload<'a> {
+    repr: Repr<'a>,
+    /// May be sent compressed.
+    is_compressible: bool,
+}
 
 enum Repr<'a> {
     /// In the caller's memory.
@@ -33,18 +37,30 @@ enum Repr<'a> {
 
 impl<'a> Payload<'a> {
     #[inline]
+    const fn new(repr: Repr<'a>) -> Self {
+        Self { repr, is_compressible: true }
+    }
+
+    #[inline]
     pub(crate) fn assembled(buffer: &'a mut Vec<u8>) -> Self {
-        Self(Repr::Assembled(buffer))
+        Self::new(Repr::Assembled(buffer))
+    }
+
+    /// The same bytes in another form.
+    #[inline]
+    const fn like<'b>(&self, repr: Repr<'b>) -> Payload<'b> {
+        Payload { repr, is_compressible: self.is_compressible }
     }
 
     /// The same bytes, independent of where they were lent from.
     pub fn into_owned(self) -> Payload<'static> {
-        Payload(Repr::Owned(self.into_bytes()))
+        let is_compressible = self.is_compressible;
+        Payload { repr: Repr::Owned(self.into_bytes()), is_compressible }
     }
 
     /// The bytes as a reference-counted buffer of their own size.
     pub fn into_bytes(self) -> Bytes {
-        match self.0 {
+        match self.repr {
             Repr::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
             Repr::Assembled(buffer) => take_or_copy(buffer).into(),
             Repr::Owned(bytes) => bytes,
@@ -53,7 +69,7 @@ impl<'a> Payload<'a> {
 
     /// The bytes as a vector.
     pub fn into_vec(self) -> Vec<u8> {
-        match self.0 {
+        match self.repr {
             Repr::Borrowed(bytes) => bytes.to_vec(),
             Repr::Assembled(buffer) => take_or_copy(buffer),
             Repr::Owned(bytes) => bytes.into(),
@@ -63,13 +79,13 @@ impl<'a> Payload<'a> {
     /// A view of the same bytes.
     #[inline]
     pub fn borrow(&self) -> Payload<'_> {
-        Payload(Repr::Borrowed(self))
+        self.like(Repr::Borrowed(self))
     }
 
     /// The bytes without a copy, if they can be had so: owned, or alone in a buffer of about their size.
     #[inline]
     pub(crate) fn try_into_bytes(self) -> Result<Bytes, Self> {
-        match self.0 {
+        match self.repr {
             Repr::Borrowed(_) => Err(self),
             Repr::Assembled(ref buffer) if worth_copying(buffer) => Err(self),
             _ => Ok(self.into_bytes()),
@@ -96,7 +112,7 @@ impl Deref for Payload<'_> {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        match &self.0 {
+        match &self.repr {
             Repr::Borrowed(bytes) => bytes,
             Repr::Assembled(buffer) => buffer,
             Repr::Owned(bytes) => bytes,
@@ -112,7 +128,7 @@ impl AsRef<[u8]> for Payload<'_> {
 
 impl Clone for Payload<'_> {
     fn clone(&self) -> Self {
-        Self(match &self.0 {
+        self.like(match &self.repr {
             Repr::Borrowed(bytes) => Repr::Borrowed(bytes),
             Repr::Assembled(buffer) => Repr::Owned(Bytes::copy_from_slice(buffer)),
             Repr::Owned(bytes) => Repr::Owned(bytes.clone()),
@@ -138,32 +154,32 @@ impl fmt::Debug for Payload<'_> {
 impl<'a> From<&'a [u8]> for Payload<'a> {
     #[inline]
     fn from(bytes: &'a [u8]) -> Self {
-        Self(Repr::Borrowed(bytes))
+        Self::new(Repr::Borrowed(bytes))
     }
 }
 
 impl<'a, const N: usize> From<&'a [u8; N]> for Payload<'a> {
     #[inline]
     fn from(bytes: &'a [u8; N]) -> Self {
-        Self(Repr::Borrowed(bytes))
+        Self::new(Repr::Borrowed(bytes))
     }
 }
 
 impl<'a> From<&'a Vec<u8>> for Payload<'a> {
     fn from(bytes: &'a Vec<u8>) -> Self {
-        Self(Repr::Borrowed(bytes))
+        Self::new(Repr::Borrowed(bytes))
     }
 }
 
 impl From<Vec<u8>> for Payload<'_> {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Repr::Owned(bytes.into()))
+        Self::new(Repr::Owned(bytes.into()))
     }
 }
 
 impl From<Bytes> for Payload<'_> {
     fn from(bytes: Bytes) -> Self {
-        Self(Repr::Owned(bytes))
+        Self::new(Repr::Owned(bytes))
     }
 }
 
@@ -175,7 +191,7 @@ impl PartialEq<[u8]> for Payload<'_> {
 
 impl From<Box<[u8]>> for Payload<'_> {
     fn from(bytes: Box<[u8]>) -> Self {
-        Self(Repr::Owned(bytes.into()))
+        Self::new(Repr::Owned(bytes.into()))
     }
 }
 
@@ -437,6 +453,24 @@ impl<'a> Message<'a> {
         match self {
             Self::Text(text) => Message::Text(text.borrow()),
             Self::Binary(payload) => Message::Binary(payload.borrow()),
+        }
+    }
+
+    /// The same message, to be sent as it is where compression was agreed on: for a secret beside data that an attacker
+    /// may choose (RFC 7692 §8). A message that is sent in pieces is compressed or not as its first piece says.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn uncompressed(mut self) -> Self {
+        match &mut self {
+            Self::Text(Text(payload)) | Self::Binary(payload) => payload.is_compressible = false,
+        }
+        self
+    }
+
+    #[inline]
+    pub(crate) fn is_compressible(&self) -> bool {
+        match self {
+            Self::Text(Text(payload)) | Self::Binary(payload) => payload.is_compressible,
         }
     }
 

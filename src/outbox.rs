@@ -14,7 +14,7 @@ use core::fmt;
 use bytes::{Buf, Bytes};
 
 use crate::config::MaskingKey;
-use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, Opcode};
+use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, Opcode, Start};
 use crate::mask::mask;
 use crate::message::{Payload, Reply};
 use crate::pool;
@@ -146,9 +146,9 @@ impl Outbox {
 
     /// Queues one frame; a copy of the payload is masked by a client.
     #[inline]
-    pub(crate) fn push_frame(&mut self, fin: bool, opcode: Opcode, payload: &[u8]) {
+    pub(crate) fn push_frame(&mut self, start: Start, payload: &[u8]) {
         self.reserve(FrameHeader::MAX_SIZE + payload.len());
-        let key = self.push_header(fin, opcode, payload.len());
+        let key = self.push_header(start, payload.len());
         let Some(key) = key else {
             return self.bytes.extend_from_slice(payload);
         };
@@ -162,17 +162,17 @@ impl Outbox {
 
     /// Queues one frame, its payload without a copy if that is possible and worth it.
     #[inline]
-    pub(crate) fn push_payload(&mut self, fin: bool, opcode: Opcode, payload: Payload<'_>) {
+    pub(crate) fn push_payload(&mut self, start: Start, payload: Payload<'_>) {
         if payload.len() <= COPY_UP_TO || self.is_masking() {
-            return self.push_frame(fin, opcode, &payload);
+            return self.push_frame(start, &payload);
         }
         match payload.try_into_bytes() {
             Ok(bytes) => {
                 self.reserve(FrameHeader::MAX_SIZE);
-                self.push_header(fin, opcode, bytes.len());
+                self.push_header(start, bytes.len());
                 self.push_reference(bytes);
             }
-            Err(payload) => self.push_frame(fin, opcode, &payload),
+            Err(payload) => self.push_frame(start, &payload),
         }
     }
 
@@ -186,23 +186,22 @@ impl Outbox {
             return;
         }
         self.push_latest_pong();
-        self.push_frame(true, reply.opcode, reply.payload());
+        self.push_frame(Start::whole(reply.opcode), reply.payload());
         self.pong_bytes += SMALLEST_FRAME + reply.payload().len();
         self.pongs_end = self.bytes.len();
     }
 
     fn push_latest_pong(&mut self) {
         if let Some(pong) = self.latest_pong.take() {
-            self.push_frame(true, pong.opcode, pong.payload());
+            self.push_frame(Start::whole(pong.opcode), pong.payload());
             self.pongs_end = self.bytes.len();
         }
     }
 
     #[inline]
-    fn push_header(&mut self, fin: bool, opcode: Opcode, len: usize) -> Option<[u8; 4]> {
+    fn push_header(&mut self, start: Start, len: usize) -> Option<[u8; 4]> {
         let mask = self.masking_key.map(|draw| draw());
-        let header = FrameHeader { fin, rsv: 0, opcode, mask, len: len as u64 };
-        self.bytes.extend_from_slice(header.encode().as_ref());
+        self.bytes.extend_from_slice(start.header(mask, len).encode().as_ref());
         mask
     }
 

@@ -1,13 +1,17 @@
 //! Messages → bytes: framing, masking, fragmentation, and the rule that nothing follows Close.
 
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use crate::close::{CloseCode, CloseFrame};
 use crate::config::Config;
+use crate::deflate::{Deflating, Forms};
 use crate::error::{SendError, SendErrorKind};
-use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, Opcode, Role};
+use crate::frame::{MAX_CONTROL_PAYLOAD, Opcode, Role, Start};
 use crate::message::{Kind, Message, Reply};
 use crate::outbox::Outbox;
+use crate::pool;
 
 /// The sending half: turns messages into bytes in its [`Outbox`].
 ///
@@ -25,6 +29,8 @@ pub struct Writer {
     outbox: Outbox,
     capacity: usize,
     state: State,
+    /// Compresses, if that was agreed on.
+    deflater: Option<Deflating>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +38,7 @@ enum State {
     /// Between messages.
     Ready,
     /// Inside a streamed message, of which some frame was sent, or none.
-    Streaming { kind: Kind, begun: bool },
+    Streaming { kind: Kind, begun: bool, compressed: bool },
     /// Close was sent.
     Closed,
     /// The transport is gone.
@@ -41,15 +47,15 @@ enum State {
 }
 
 impl Writer {
-    pub(crate) fn new(role: Role, config: &Config) -> Self {
+    pub(crate) fn new(role: Role, config: &Config, deflater: Option<Deflating>) -> Self {
         let masking_key = match role {
             Role::Client => Some(config.masking_key),
             Role::Server => None,
         };
-        Self { outbox: Outbox::new(masking_key), capacity: config.outbox_capacity, state: State::Ready }
+        Self { outbox: Outbox::new(masking_key), capacity: config.outbox_capacity, state: State::Ready, deflater }
     }
 
-    /// Queues a message as one frame.
+    /// Queues a message as one frame; compressed, where that was agreed on and is worth it.
     ///
     /// The payload is copied if it is small, borrowed, or to be masked; else it moves into the outbox.
     ///
@@ -64,11 +70,30 @@ impl Writer {
         let message = message.into();
         match self.may_begin() {
             Ok(()) => {
-                self.outbox.push_payload(true, message.kind().opcode(), message.into_payload());
+                let start = Start::whole(message.kind().opcode());
+                match &self.deflater {
+                    Some(deflater) if message.is_compressible() && deflater.wants(message.as_bytes().len()) => {
+                        self.send_compressed(start, message);
+                    }
+                    _ => self.outbox.push_payload(start, message.into_payload()),
+                }
                 Ok(())
             }
             Err(kind) => Err(SendError { kind, message: Some(message) }),
         }
+    }
+
+    #[cold]
+    fn send_compressed(&mut self, start: Start, message: Message<'_>) {
+        match self.deflater.as_mut().and_then(|deflater| deflater.message(message.as_bytes())) {
+            Some(compressed) => self.push_compressed(Start { compressed: true, ..start }, compressed),
+            None => self.outbox.push_payload(start, message.into_payload()),
+        }
+    }
+
+    fn push_compressed(&mut self, start: Start, payload: Vec<u8>) {
+        self.outbox.push_frame(start, &payload);
+        pool::give(payload);
     }
 
     /// Queues a message that was encoded once for many receivers. A client masks it anew.
@@ -77,10 +102,12 @@ impl Writer {
     /// As [`send`](Self::send).
     pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError<'static>> {
         self.may_begin()?;
+        let compressed = self.deflater.as_mut().and_then(|deflater| message.compressed(deflater));
+        let frame = compressed.unwrap_or(&message.plain);
         if self.outbox.is_masking() {
-            self.outbox.push_frame(true, message.kind.opcode(), message.payload());
+            self.outbox.push_frame(frame.start, frame.payload());
         } else {
-            self.outbox.push_shared(&message.frame);
+            self.outbox.push_shared(&frame.bytes);
         }
         Ok(())
     }
@@ -92,7 +119,7 @@ impl Writer {
     /// As [`send`](Self::send), for want of a message without one.
     pub fn start(&mut self, kind: Kind) -> Result<Fragments<'_>, SendError<'static>> {
         self.may_begin()?;
-        self.state = State::Streaming { kind, begun: false };
+        self.state = State::Streaming { kind, begun: false, compressed: false };
         Ok(Fragments { writer: self })
     }
 
@@ -231,7 +258,7 @@ impl Writer {
         }
         self.is_open()?;
         self.has_room()?;
-        self.outbox.push_frame(true, opcode, payload);
+        self.outbox.push_frame(Start::whole(opcode), payload);
         Ok(())
     }
 }
@@ -290,7 +317,7 @@ impl Fragments<'_> {
     }
 
     fn push<'m>(&mut self, piece: Message<'m>, fin: bool) -> Result<(), SendError<'m>> {
-        let State::Streaming { kind, begun } = self.writer.state else {
+        let State::Streaming { kind, begun, compressed } = self.writer.state else {
             let kind = self.writer.is_open().err().unwrap_or(SendErrorKind::Closed);
             return Err(SendError { kind, message: Some(piece) });
         };
@@ -300,9 +327,19 @@ impl Fragments<'_> {
         if let Err(kind) = self.writer.has_room() {
             return Err(SendError { kind, message: Some(piece) });
         }
+        // The first piece decides for the message (RFC 7692 §6).
+        let compressed = if begun { compressed } else { self.writer.deflater.is_some() && piece.is_compressible() };
         let opcode = if begun { Opcode::Continuation } else { kind.opcode() };
-        self.writer.outbox.push_payload(fin, opcode, piece.into_payload());
-        self.writer.state = if fin { State::Ready } else { State::Streaming { kind, begun: true } };
+        let start = Start { fin, compressed: compressed && !begun, opcode };
+        match &mut self.writer.deflater {
+            Some(deflater) if compressed => {
+                let mut payload = pool::take();
+                deflater.piece(piece.as_bytes(), fin, &mut payload);
+                self.writer.push_compressed(start, payload);
+            }
+            _ => self.writer.outbox.push_payload(start, piece.into_payload()),
+        }
+        self.writer.state = if fin { State::Ready } else { State::Streaming { kind, begun: true, compressed } };
         Ok(())
     }
 }
@@ -321,31 +358,57 @@ impl Fragments<'_> {
 /// ```
 #[derive(Clone)]
 pub struct Prepared {
-    kind: Kind,
-    /// The frame as a server sends it, header and payload.
-    frame: Bytes,
+    plain: Frame,
+    is_compressible: bool,
+    forms: Forms<Frame>,
+}
+
+/// One frame as a server sends it.
+#[derive(Clone)]
+struct Frame {
+    start: Start,
+    bytes: Bytes,
     header_size: u8,
 }
 
 impl Prepared {
-    /// Encodes the message.
+    /// Encodes the message. What it is compressed to is found when the first connection needs it, with that one's
+    /// levels, once for each size of window.
     pub fn new<'m>(message: impl Into<Message<'m>>) -> Self {
         let message = message.into();
-        let payload = message.as_bytes();
-        let opcode = message.kind().opcode();
-        let header = FrameHeader { fin: true, rsv: 0, opcode, mask: None, len: payload.len() as u64 }.encode();
-        let frame: Bytes = [header.as_ref(), payload].concat().into();
-        Self { kind: message.kind(), frame, header_size: header.as_ref().len() as u8 }
+        let plain = Frame::new(Start::whole(message.kind().opcode()), message.as_bytes());
+        Self { plain, is_compressible: message.is_compressible(), forms: Forms::new() }
+    }
+
+    /// The form for a connection that compresses, if there is a point in it.
+    fn compressed(&self, deflater: &mut Deflating) -> Option<&Frame> {
+        let payload = self.plain.payload();
+        if !self.is_compressible || !deflater.wants(payload.len()) {
+            return None;
+        }
+        let start = Start { compressed: true, ..self.plain.start };
+        let frame = self.forms.get(deflater, payload, |compressed| Frame::new(start, compressed))?;
+        // It reaches the peer's window, and not ours.
+        deflater.forget();
+        Some(frame)
+    }
+}
+
+impl Frame {
+    fn new(start: Start, payload: &[u8]) -> Self {
+        let header = start.header(None, payload.len()).encode();
+        let bytes = [header.as_ref(), payload].concat().into();
+        Self { start, bytes, header_size: header.as_ref().len() as u8 }
     }
 
     fn payload(&self) -> &[u8] {
-        self.frame.get(self.header_size as usize..).unwrap_or_default()
+        self.bytes.get(self.header_size as usize..).unwrap_or_default()
     }
 }
 
 /// Shows the length only: payloads do not belong into logs.
 impl core::fmt::Debug for Prepared {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Prepared({:?}, {} bytes)", self.kind, self.payload().len())
+        write!(f, "Prepared({:?}, {} bytes)", self.plain.start.opcode, self.plain.payload().len())
     }
 }

@@ -315,12 +315,12 @@ fn the_structs_have_their_sizes() {
         )*};
     }
     assert_sizes! {
-        sockeye::Connection: 280,
-        sockeye::Reader: 136,
-        sockeye::Writer: 96,
-        over_tokio::WebSocket<tokio::net::TcpStream>: 504,
-        futures::WebSocket<Compat<tokio::net::TcpStream>>: 520,
-        blocking::WebSocket<std::net::TcpStream>: 584,
+        sockeye::Connection: 304,
+        sockeye::Reader: 144,
+        sockeye::Writer: 104,
+        over_tokio::WebSocket<tokio::net::TcpStream>: 528,
+        futures::WebSocket<Compat<tokio::net::TcpStream>>: 544,
+        blocking::WebSocket<std::net::TcpStream>: 608,
     }
 }
 

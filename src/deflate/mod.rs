@@ -10,7 +10,36 @@
 //!
 //! Compression is a trade. It saves bytes on the wire, and costs CPU and memory. It can also leak: where a secret and
 //! data that an attacker chooses travel in one message, or in one window, the size tells whether they are alike (CRIME,
-//! BREACH; RFC 7692 §8). Send such messages uncompressed.
+//! BREACH; RFC 7692 §8). Send such messages [`uncompressed`](crate::Message::uncompressed).
+
+mod deflater;
+mod forms;
+mod inflater;
+mod zlib;
+
+use alloc::boxed::Box;
+
+use self::deflater::Deflater;
+pub(crate) use self::forms::Forms;
+use self::inflater::Inflater;
+pub(crate) use self::zlib::{Compressor, Decompressor};
+use crate::config::Config;
+use crate::connection::Agreed;
+use crate::frame::Role;
+
+/// The sending half, apart from its writer, so that a connection without compression is no larger for it.
+pub(crate) type Deflating = Box<Deflater>;
+
+/// The receiving half.
+pub(crate) type Inflating = Box<Inflater>;
+
+/// What a connection has of compression, by what was agreed on.
+pub(crate) fn halves(role: Role, agreed: &Agreed, config: &Config) -> (Option<Inflating>, Option<Deflating>) {
+    let Some(parameters) = agreed.deflate() else { return (None, None) };
+    let deflate = config.deflate.unwrap_or_default();
+    let inflater = Inflater::new(role, &parameters, &deflate, config);
+    (Some(Box::new(inflater)), Deflater::new(role, &parameters, &deflate).map(Box::new))
+}
 
 /// How permessage-deflate is negotiated and used, see [`Config::deflate`](crate::Config::deflate).
 ///

@@ -8,6 +8,7 @@
 //!                                        next frame         a whole message in the input is lent from there
 //! ```
 
+mod compressed;
 mod lending;
 mod payload_buf;
 
@@ -20,8 +21,9 @@ pub use self::lending::{Ready, Step};
 pub use self::payload_buf::PayloadBuf;
 use crate::close::CloseFrame;
 use crate::config::Config;
+use crate::deflate::Inflating;
 use crate::error::ProtocolError;
-use crate::frame::{FrameHeader, Lengths, MAX_CONTROL_PAYLOAD, Opcode, Role};
+use crate::frame::{FrameHeader, Lengths, MAX_CONTROL_PAYLOAD, Opcode, RSV1, Role};
 use crate::mask::{self, mask};
 use crate::message::{Kind, Message, Payload, Text};
 use crate::pool;
@@ -67,6 +69,8 @@ pub struct Reader {
     character: [u8; 4],
     /// `buffer`, or `control`, is lent and can be given back.
     lent: bool,
+    /// Inflates, if compression was agreed on.
+    inflater: Option<Inflating>,
 }
 
 /// Whether there is anything more to hear (RFC 6455 §7.1).
@@ -102,19 +106,12 @@ struct Frame {
 struct Unfinished {
     kind: Kind,
     handling: Handling,
+    /// It is inflated as it comes (RFC 7692 §6).
+    compressed: bool,
     utf8: Utf8,
     fragments: u32,
     /// The announced lengths of its frames so far.
     announced: u64,
-}
-
-impl Unfinished {
-    /// Whether it may not be put together, though its parts might be lent: a header that was read in search of parts
-    /// was judged by the limit of those.
-    #[inline]
-    fn is_over(&self, max_message_size: usize) -> bool {
-        self.handling == Handling::Assembled && self.announced > max_message_size as u64
-    }
 }
 
 /// What becomes of a message's payload.
@@ -177,7 +174,7 @@ pub(crate) enum Delivery {
 }
 
 impl Reader {
-    pub(crate) fn new(role: Role, config: &Config) -> Self {
+    pub(crate) fn new(role: Role, config: &Config, inflater: Option<Inflating>) -> Self {
         Self {
             role,
             lengths: config.lengths,
@@ -192,6 +189,7 @@ impl Reader {
             control: None,
             character: [0; 4],
             lent: false,
+            inflater,
         }
     }
 
@@ -199,13 +197,14 @@ impl Reader {
     /// the frame, and at least one byte. The room grows with what was received, so that a payload of any length takes few
     /// reads. Then call [`next`](Self::next), with empty input.
     ///
-    /// `None` where no payload is under way, or it is not being put together.
+    /// `None` where no payload is under way, or it is not being put together, or it is compressed.
     pub fn payload_buf(&mut self) -> Option<PayloadBuf<'_>> {
         self.give_back();
         match (&self.phase, &self.progress, &self.message) {
             (Phase::Open, Progress::Payload(frame), Some(message))
                 if message.handling == Handling::Assembled
-                    && !message.is_over(self.max_message_size)
+                    && !message.compressed
+                    && self.check_announced(Delivery::Whole).is_ok()
                     && !frame.opcode.is_control()
                     && frame.remaining > 0 =>
             {
@@ -371,7 +370,14 @@ impl Reader {
     /// Judges the header in the light of what came before it.
     #[inline]
     fn begin(&mut self, header: FrameHeader, delivery: Delivery) -> Result<Frame, ProtocolError> {
-        if header.rsv != 0 {
+        let kind = match header.opcode {
+            Opcode::Text => Some(Kind::Text),
+            Opcode::Binary => Some(Kind::Binary),
+            _ => None,
+        };
+        // RFC 7692 §6.1: only the first frame of a message says that it is compressed.
+        let compressed = header.rsv == RSV1 && self.inflater.is_some() && kind.is_some();
+        if header.rsv != 0 && !compressed {
             return Err(ProtocolError::ReservedBits); // §5.2: nothing negotiated defines them
         }
         match (self.role, header.mask) {
@@ -379,17 +385,11 @@ impl Reader {
             (Role::Client, Some(_)) => return Err(ProtocolError::MaskedFrame), // §5.1
             _ => {}
         }
-        let kind = match header.opcode {
-            Opcode::Text => Some(Kind::Text),
-            Opcode::Binary => Some(Kind::Binary),
-            _ => None,
-        };
         match (kind, &self.message) {
             (Some(_), Some(_)) => return Err(ProtocolError::ExpectedContinuation), // §5.4
             (Some(kind), None) => {
-                let handling = Handling::Assembled;
-                let utf8 = Utf8::default();
-                self.message = Some(Unfinished { kind, handling, utf8, fragments: 0, announced: 0 });
+                let (handling, utf8) = (Handling::Assembled, Utf8::default());
+                self.message = Some(Unfinished { kind, handling, compressed, utf8, fragments: 0, announced: 0 });
             }
             (None, None) if header.opcode == Opcode::Continuation => {
                 return Err(ProtocolError::UnexpectedContinuation); // §5.4
@@ -413,19 +413,28 @@ impl Reader {
     #[inline]
     fn announce(&mut self, len: u64, delivery: Delivery) -> Result<(), ProtocolError> {
         let Some(message) = &mut self.message else { return Ok(()) };
-        let limit = match (message.handling, delivery) {
-            (Handling::Assembled, Delivery::Whole) => self.max_message_size as u64,
-            _ => self.max_streamed_size,
-        };
         message.announced = message.announced.saturating_add(len);
-        if message.announced > limit {
-            return Err(ProtocolError::MessageTooBig { limit });
-        }
         message.fragments = message.fragments.saturating_add(1);
         if message.fragments > self.max_fragments {
             return Err(ProtocolError::TooManyFragments { limit: self.max_fragments });
         }
-        Ok(())
+        self.check_announced(delivery)
+    }
+
+    /// Whether the message may have the size that its frames announce. It may have been judged by another limit
+    /// before, when its parts were asked for and none could be lent.
+    #[inline]
+    fn check_announced(&self, delivery: Delivery) -> Result<(), ProtocolError> {
+        let Some(message) = &self.message else { return Ok(()) };
+        let limit = match (message.handling, delivery) {
+            (Handling::Assembled, Delivery::Whole) => self.max_message_size as u64,
+            _ => self.max_streamed_size,
+        };
+        let limit = match &self.inflater {
+            Some(inflater) if message.compressed => inflater.max_compressed_size(limit),
+            _ => limit,
+        };
+        if message.announced > limit { Err(ProtocolError::MessageTooBig { limit }) } else { Ok(()) }
     }
 
     /// Counts `count` bytes of the frame as received.
@@ -471,6 +480,7 @@ impl Reader {
                 let close = CloseFrame::parse(payload)?.map(|close| Box::new(close.into_owned()));
                 // Nothing can end an unfinished message any more.
                 self.message = None;
+                self.inflater = None;
                 self.discard();
                 self.phase = Phase::Closed(close);
                 return Ok(Some(Ready { what: What::Close, place: Place::Control }));
@@ -486,11 +496,10 @@ impl Reader {
     fn whole(&mut self, frame: Frame, input: &mut [u8], at: usize, end: usize) -> Result<Option<Ready>, ProtocolError> {
         let here = input.get_mut(at..end).unwrap_or_default();
         let done = frame.remaining == here.len() as u64;
+        self.check_announced(Delivery::Whole)?;
         let Some(message) = &mut self.message else { return Ok(None) };
-        if message.is_over(self.max_message_size) {
-            return Err(ProtocolError::MessageTooBig { limit: self.max_message_size as u64 });
-        }
         match message.handling {
+            Handling::Assembled if message.compressed => self.whole_compressed(frame, here)?,
             Handling::Assembled if done && frame.fin && message.fragments == 1 && self.buffer.is_empty() => {
                 let whole = WholeMessage { kind: message.kind, key: frame.key, start: at, end };
                 self.message = None;
@@ -500,7 +509,12 @@ impl Reader {
                 return whole.take(input).map(|step| step.ready);
             }
             Handling::Assembled => self.assemble(frame, here)?,
-            Handling::Parts | Handling::Discarded => message.handling = Handling::Discarded,
+            Handling::Parts | Handling::Discarded => {
+                message.handling = Handling::Discarded;
+                if message.compressed {
+                    self.whole_compressed(frame, here)?;
+                }
+            }
         }
         let frame = self.received(frame, end - at);
         self.finish_frame(frame)
@@ -560,6 +574,11 @@ impl Reader {
         };
         let (kind, handling) = (message.kind, message.handling);
         let complete = message.utf8.finish();
+        if message.compressed
+            && let Some(inflater) = &mut self.inflater
+        {
+            inflater.finish(&self.buffer)?;
+        }
         self.message = None;
         if handling != Handling::Assembled {
             return Ok(None);
@@ -577,23 +596,23 @@ impl Reader {
         at: usize,
         end: usize,
     ) -> Result<(Option<Ready>, usize), ProtocolError> {
-        let Some(message) = &mut self.message else { return Ok((None, end)) };
-        let kind = message.kind;
-        if message.handling == Handling::Discarded {
+        let Some(&Unfinished { kind, handling, compressed, .. }) = self.message.as_ref() else {
+            return Ok((None, end));
+        };
+        if handling == Handling::Discarded {
+            if compressed {
+                self.whole_compressed(frame, input.get_mut(at..end).unwrap_or_default())?;
+            }
             let frame = self.received(frame, end - at);
             return Ok((self.finish_frame(frame)?, end));
         }
-        if self.buffer.capacity() > 0 {
-            // The message began with `next`. What is complete of it comes first.
-            self.buffer.truncate(self.buffer.len() - message.utf8.carried());
-            if !self.buffer.is_empty() {
-                message.handling = Handling::Parts;
-                self.lent = true;
-                return Ok((Some(Ready { what: What::Piece { kind, last: false }, place: Place::Buffer }), at));
-            }
-            pool::give(mem::take(&mut self.buffer));
-            self.initialized = 0;
+        if let Some(ready) = self.lend_begun() {
+            return Ok((Some(ready), at));
         }
+        if compressed {
+            return self.piece_compressed(frame, input, at, end);
+        }
+        let Some(message) = &mut self.message else { return Ok((None, end)) };
         let here = input.get_mut(at..end).unwrap_or_default();
         let (place, used) = match kind {
             Kind::Text if message.utf8.carried() > 0 => {
@@ -632,6 +651,24 @@ impl Reader {
         Ok((ready, used))
     }
 
+    /// What is complete of a message that began with `next`, as its first part.
+    fn lend_begun(&mut self) -> Option<Ready> {
+        let message = self.message.as_mut().filter(|_| self.buffer.capacity() > 0)?;
+        if message.compressed
+            && let Some(inflater) = &mut self.inflater
+        {
+            inflater.record(&self.buffer);
+        }
+        self.buffer.truncate(self.buffer.len() - message.utf8.carried());
+        if self.buffer.is_empty() {
+            self.discard_buffer();
+            return None;
+        }
+        message.handling = Handling::Parts;
+        self.lent = true;
+        Some(Ready { what: What::Piece { kind: message.kind, last: false }, place: Place::Buffer })
+    }
+
     /// Makes room for `arriving` bytes of the frame, and for more that will come: memory follows what was received,
     /// never what was announced.
     fn grow(&mut self, arriving: usize, frame: Frame) {
@@ -667,12 +704,18 @@ impl Reader {
         self.initialized = 0;
         self.control = None;
         if !self.is_assembling() {
-            pool::give(mem::take(&mut self.buffer));
+            self.discard_buffer();
         }
+    }
+
+    fn discard_buffer(&mut self) {
+        self.initialized = 0;
+        pool::give(mem::take(&mut self.buffer));
     }
 
     fn fail(&mut self, error: ProtocolError) {
         self.phase = Phase::Failed(error);
+        self.inflater = None;
         self.message = None;
         self.discard();
     }

@@ -1,0 +1,117 @@
+//! Payload that is inflated as it comes (RFC 7692 §6.2), into the buffer of its message.
+
+use super::lending::{Place, Ready, What};
+use super::{BLOCK, Delivery, Frame, Handling, Progress, Reader};
+use crate::error::ProtocolError;
+use crate::mask::{self, mask};
+use crate::message::Kind;
+use crate::pool;
+
+impl Reader {
+    /// Takes payload of a message that is put together, or of one whose rest is skipped: its window is needed all the
+    /// same.
+    pub(super) fn whole_compressed(&mut self, frame: Frame, payload: &mut [u8]) -> Result<(), ProtocolError> {
+        let mut key = frame.key;
+        for block in payload.chunks_mut(BLOCK) {
+            mask(block, key);
+            key = mask::advance(key, block.len());
+            let mut rest = &*block;
+            while self.inflate(&mut rest, Delivery::Whole)? {}
+        }
+        Ok(())
+    }
+
+    /// Takes payload of a message whose parts are lent as they come; also tells where in the input that ends.
+    pub(super) fn piece_compressed(
+        &mut self,
+        frame: Frame,
+        input: &mut [u8],
+        mut at: usize,
+        end: usize,
+    ) -> Result<(Option<Ready>, usize), ProtocolError> {
+        let mut frame = frame;
+        self.begin_piece();
+        let full = loop {
+            let block = input.get_mut(at..end.min(at + BLOCK)).unwrap_or_default();
+            mask(block, frame.key);
+            let mut rest = &*block;
+            let full = self.inflate(&mut rest, Delivery::Parts)?;
+            let used = block.len() - rest.len();
+            frame = Frame { remaining: frame.remaining - used as u64, key: mask::advance(frame.key, used), ..frame };
+            // What the output had no room for comes again.
+            mask(block.get_mut(used..).unwrap_or_default(), frame.key);
+            at += used;
+            if full || at == end {
+                break full;
+            }
+        };
+        // A full piece may not be all that the input makes: the frame stays in progress until no more comes of it.
+        let done = frame.remaining == 0 && !full;
+        self.progress = if done { Progress::START } else { Progress::Payload(frame) };
+        Ok((self.end_piece(done && frame.fin)?, at))
+    }
+
+    /// A piece begins with the bytes of a character that the one before withheld.
+    fn begin_piece(&mut self) {
+        if self.buffer.capacity() == 0 {
+            self.buffer = pool::take();
+            self.initialized = 0;
+        }
+        self.buffer.clear();
+        if let Some(message) = &self.message {
+            self.buffer.extend_from_slice(message.utf8.carry());
+        }
+    }
+
+    fn end_piece(&mut self, last: bool) -> Result<Option<Ready>, ProtocolError> {
+        let (Some(message), Some(inflater)) = (&mut self.message, &mut self.inflater) else { return Ok(None) };
+        let kind = message.kind;
+        inflater.record(&self.buffer);
+        if last {
+            inflater.finish(&[])?;
+            message.utf8.finish().map_err(|_| ProtocolError::InvalidUtf8)?;
+            self.message = None;
+        } else if self.buffer.len() > message.utf8.carried() {
+            self.buffer.truncate(self.buffer.len() - message.utf8.carried());
+            message.handling = Handling::Parts;
+        } else {
+            // Nothing to lend. If nothing ever was, `next` may still want the whole message.
+            if message.handling == Handling::Parts || self.buffer.is_empty() {
+                self.discard_buffer();
+            }
+            return Ok(None);
+        }
+        self.lent = true;
+        Ok(Some(Ready { what: What::Piece { kind, last }, place: Place::Buffer }))
+    }
+
+    /// Inflates from the front of `input` to the end of the buffer. Tells whether that has as many bytes as a piece may
+    /// have, so that there may be more.
+    fn inflate(&mut self, input: &mut &[u8], delivery: Delivery) -> Result<bool, ProtocolError> {
+        let (Some(message), Some(inflater)) = (&mut self.message, &mut self.inflater) else { return Ok(false) };
+        if self.buffer.capacity() == 0 {
+            self.buffer = pool::take();
+            self.initialized = 0;
+        }
+        let before = self.buffer.len();
+        let (limit, most) = match (message.handling, delivery) {
+            (Handling::Assembled, Delivery::Whole) => (self.max_message_size as u64, usize::MAX),
+            _ => (self.max_streamed_size, BLOCK),
+        };
+        // One byte beyond the limit tells that it is exceeded.
+        let allowed =
+            usize::try_from(limit.saturating_sub(inflater.inflated()).saturating_add(1)).unwrap_or(usize::MAX);
+        let full = inflater.inflate(input, &mut self.buffer, before.saturating_add(allowed).min(most))?;
+        if inflater.inflated() > limit {
+            return Err(ProtocolError::MessageTooBig { limit });
+        }
+        if message.handling == Handling::Discarded {
+            inflater.record(&self.buffer);
+            self.buffer.clear();
+        } else if message.kind == Kind::Text {
+            let new = self.buffer.get(before..).unwrap_or_default();
+            message.utf8.push(new).map_err(|_| ProtocolError::InvalidUtf8)?;
+        }
+        Ok(full)
+    }
+}
