@@ -5,11 +5,12 @@
 
 use std::error::Error;
 
-use sockeye::{Config, Origins, client};
+use sockeye::{Config, Deflate, Origins, client};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::compat::TokioAsyncReadCompatExt;
 
-const CONFIG: Config = Config::DEFAULT.max_message_size(64 << 20);
+const CONFIG: Config =
+    Config::DEFAULT.max_message_size(64 << 20).deflate(Some(Deflate::DEFAULT.context_takeover(true).threshold(0)));
 
 type Outcome = Result<(), Box<dyn Error>>;
 

@@ -1,6 +1,8 @@
 //! A WebSocket client on tokio: sends each line of standard input as a text message, and prints each reply.
 //!
-//! `cargo run --release --features full --example echo_client -- ws://127.0.0.1:9001`
+//! `cargo run --release --features full --example echo_client -- [OPTION...] ws://127.0.0.1:9001`
+//!
+//! `--no-deflate` offers no compression, `--context-takeover` offers to keep its windows between messages.
 //!
 //! At the end of the input it waits for the replies that are missing, closes with code 1000, and exits with 0 if the
 //! connection was closed cleanly.
@@ -9,20 +11,21 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use sockeye::tokio::WebSocket;
-use sockeye::{CloseCode, Config, Message, client};
+use sockeye::{CloseCode, Config, Deflate, Message, client};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 
 #[path = "support/args.rs"]
 mod args;
 
-const CONFIG: Config = Config::DEFAULT.max_message_size(64 << 20);
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let args = args::parse(&[], &[]);
+    let args = args::parse(&[], &["--no-deflate", "--context-takeover"]);
+    let deflate = Deflate::DEFAULT.context_takeover(args.has("--context-takeover"));
+    let deflate = (!args.has("--no-deflate")).then_some(deflate);
+    let config = Config::DEFAULT.max_message_size(64 << 20).deflate(deflate);
     let url = args.plain.first().map_or("ws://127.0.0.1:9001", String::as_str);
-    match talk(url).await {
+    match talk(url, &config).await {
         Ok(was_clean) => ExitCode::from(u8::from(!was_clean)),
         Err(error) => {
             eprintln!("{error}");
@@ -31,11 +34,11 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn talk(url: &str) -> Result<bool, Box<dyn std::error::Error>> {
+async fn talk(url: &str, config: &Config) -> Result<bool, Box<dyn std::error::Error>> {
     let request = client::Request::get(url)?;
     let stream = TcpStream::connect(request.address()).await?;
     stream.set_nodelay(true)?;
-    let (mut ws, _response) = WebSocket::client_with(stream, request, &CONFIG).await?;
+    let (mut ws, _response) = WebSocket::client_with(stream, request, config).await?;
 
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let (mut sent, mut received, mut ended) = (0, 0, false);

@@ -1,23 +1,28 @@
 //! A WebSocket server on tokio that sends every message back.
 //!
-//! `cargo run --release --features full --example echo_server -- [--port PORT] [--threads N] [--any-origin]`
+//! `cargo run --release --features full --example echo_server -- [OPTION...]`
 //!
-//! Port 0 picks a free one, one thread means a current-thread runtime. Browsers may connect from pages of the same host,
-//! or of any with `--any-origin`. Ctrl-C closes every connection with code 1001.
+//! - `--port PORT` instead of 9001; 0 picks a free one
+//! - `--threads N`; one thread means a current-thread runtime
+//! - `--any-origin` lets browsers connect from any page, not only from those of the same host
+//! - `--no-deflate` accepts no compression, `--context-takeover` lets it keep its windows between messages
+//!
+//! Ctrl-C closes every connection with code 1001.
 
 use sockeye::tokio::WebSocket;
-use sockeye::{CloseCode, Config, Error, Origins};
+use sockeye::{CloseCode, Config, Deflate, Error, Origins};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 #[path = "support/args.rs"]
 mod args;
 
-const CONFIG: Config = Config::DEFAULT.max_message_size(64 << 20);
-
 fn main() -> std::io::Result<()> {
-    let args = args::parse(&["--port", "--threads"], &["--any-origin"]);
-    let any_origin = args.has("--any-origin");
+    let args = args::parse(&["--port", "--threads"], &["--any-origin", "--no-deflate", "--context-takeover"]);
+    let deflate = Deflate::DEFAULT.context_takeover(args.has("--context-takeover"));
+    let deflate = (!args.has("--no-deflate")).then_some(deflate);
+    let config = Config::DEFAULT.max_message_size(64 << 20).deflate(deflate);
+    let origins = if args.has("--any-origin") { Origins::Any } else { Origins::Same };
     let mut runtime = match args.number("--threads") {
         Some(1) => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
@@ -28,11 +33,11 @@ fn main() -> std::io::Result<()> {
     runtime.enable_all().build()?.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", args.number("--port").unwrap_or(9001))).await?;
         println!("listening on ws://{}", listener.local_addr()?);
-        accept_until_stopped(listener, any_origin).await
+        accept_until_stopped(listener, config, origins).await
     })
 }
 
-async fn accept_until_stopped(listener: TcpListener, any_origin: bool) -> std::io::Result<()> {
+async fn accept_until_stopped(listener: TcpListener, config: Config, origins: Origins<'static>) -> std::io::Result<()> {
     let stop = watch::Sender::new(());
     loop {
         tokio::select! {
@@ -40,7 +45,7 @@ async fn accept_until_stopped(listener: TcpListener, any_origin: bool) -> std::i
                 let (stream, peer) = accepted?;
                 let stopped = stop.subscribe();
                 tokio::spawn(async move {
-                    if let Err(error) = echo(stream, any_origin, stopped).await {
+                    if let Err(error) = echo(stream, &config, origins, stopped).await {
                         eprintln!("{peer}: {error}");
                     }
                 });
@@ -53,10 +58,14 @@ async fn accept_until_stopped(listener: TcpListener, any_origin: bool) -> std::i
     Ok(())
 }
 
-async fn echo(stream: TcpStream, any_origin: bool, mut stopped: watch::Receiver<()>) -> Result<(), Error> {
+async fn echo(
+    stream: TcpStream,
+    config: &Config,
+    origins: Origins<'_>,
+    mut stopped: watch::Receiver<()>,
+) -> Result<(), Error> {
     stream.set_nodelay(true)?;
-    let origins = if any_origin { Origins::Any } else { Origins::Same };
-    let mut ws = WebSocket::accept_with(stream, &CONFIG, |request| request.accept(origins)).await?;
+    let mut ws = WebSocket::accept_with(stream, config, |request| request.accept(origins)).await?;
     loop {
         tokio::select! {
             biased;

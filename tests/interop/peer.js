@@ -13,6 +13,11 @@ const { WebSocket, WebSocketServer } = require("ws");
 
 const SECONDS = 20; // the most that one check may take
 const MULTIBYTE = "Grüße, 世界 🐟";
+// What compresses well, beside what does not; each refers back to the ones before where the context is kept.
+const ALIKE = Array.from({ length: 40 }, (_, number) => {
+  const text = `{"fish":"Grüße, 世界 🐟","weight":${number}}`.repeat(number);
+  return [text, Buffer.from(text), randomBytes(number * 50), ""];
+}).flat();
 
 let peer;
 
@@ -58,6 +63,14 @@ async function checkServer(command, options) {
     await check("a ping between fragments", () => pingBetweenFragments(url));
     await check("a ping with a payload", () => pinged(url, "x".repeat(125)));
     await check("a close code and reason echoed", () => closed(url, 4321, "Grüße"));
+    for (const [what, perMessageDeflate] of [
+      ["compression", {}],
+      ["compression with windows of 9 bits", { serverMaxWindowBits: 9, clientMaxWindowBits: 9 }],
+      ["compression without the server's context", { serverNoContextTakeover: true }],
+      ["compression without the client's context", { clientNoContextTakeover: true }],
+    ]) {
+      await check(what, () => compressed(url, { threshold: 0, ...perMessageDeflate }, !options.includes("--no-deflate")));
+    }
     await check("an Origin elsewhere is refused with 403", () => refused(url, "https://elsewhere.example"));
     await check("the Origin of the same host", () => echoed(url, "hello", { origin: url.replace("ws:", "http:") }));
     await check("SIGINT closes everyone with 1001", () => interrupted(url, server));
@@ -148,6 +161,14 @@ async function close(ws, code, reason) {
   assert.deepEqual([seen, text.toString()], [code, reason]);
 }
 
+async function compressed(url, perMessageDeflate, agreed) {
+  const ws = await connect(url, { perMessageDeflate });
+  assert.equal(ws.extensions.startsWith("permessage-deflate"), agreed);
+  for (const message of ALIKE) ws.send(message);
+  for (const message of ALIKE) assert.ok(same(await ws.receive(), message), "not what was sent");
+  await finish(ws);
+}
+
 async function refused(url, origin) {
   const ws = new WebSocket(url, { origin });
   const [, response] = await Promise.race([
@@ -172,7 +193,7 @@ async function interrupted(url, server) {
 
 async function checkClient(command, options) {
   peer = "ws server";
-  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  const server = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: { threshold: 0 } });
   await once(server, "listening");
   const connection = once(server, "connection").then(([ws]) => {
     ws.closed = once(ws, "close");
@@ -195,6 +216,13 @@ async function checkClient(command, options) {
     });
     await check("an empty line", () => lineEchoed(client, ""));
     await check("a line of 70000 bytes", () => lineEchoed(client, "x".repeat(70000)));
+    await check("compression", async () => {
+      assert.equal((await connection).extensions.startsWith("permessage-deflate"), !options.includes("--no-deflate"));
+    });
+    for (let number = 0; number < 20; number++) {
+      const line = `{"fish":"Grüße, 世界 🐟","weight":${number}}`.repeat(10);
+      await check(`a line much like the one before, ${number}`, () => lineEchoed(client, line));
+    }
     await check("close 1000 at the end of input", async () => {
       client.input.end();
       assert.equal((await (await connection).closed)[0], 1000);

@@ -13,9 +13,17 @@ import sys
 from websockets.asyncio.client import connect as websockets_connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory as Deflate
 
 SECONDS = 20  # the most that one check may take
 MULTIBYTE = "Grüße, 世界 🐟"
+# What compresses well, beside what does not; each refers back to the ones before where the context is kept.
+ALIKE = [
+    message
+    for number in range(40)
+    for text in ['{"fish":"Grüße, 世界 🐟","weight":%d}' % number * number]
+    for message in [text, text.encode(), os.urandom(number * 50), ""]
+]
 
 
 async def main():
@@ -69,6 +77,13 @@ async def check_server(command):
         await check("a ping between fragments", ping_between_fragments(url))
         await check("a ping with a payload", pinged(url, b"x" * 125))
         await check("a close code and reason echoed", closed(url, 4321, "Grüße"))
+        for what, offer in [
+            ("compression", Deflate()),
+            ("compression with windows of 9 bits", Deflate(server_max_window_bits=9, client_max_window_bits=9)),
+            ("compression without the server's context", Deflate(server_no_context_takeover=True)),
+            ("compression without the client's context", Deflate(client_no_context_takeover=True)),
+        ]:
+            await check(what, compressed(url, offer, agreed="--no-deflate" not in command))
         await check("an Origin elsewhere is refused with 403", refused(url, "https://elsewhere.example"))
         await check("the Origin of the same host", echoed(url, "hello", origin=url.replace("ws:", "http:")))
         await check("header names in lower case", lower_case(url), peer="bare socket")
@@ -125,6 +140,16 @@ async def closed(url, code, reason):
         await ws.close(code, reason)
     received = ws.protocol.close_rcvd
     expect((received.code, received.reason), (code, reason))
+
+
+async def compressed(url, offer, agreed):
+    async with connect(url, compression=None, extensions=[offer]) as ws:
+        expect(len(ws.protocol.extensions), int(agreed))
+        for message in ALIKE:
+            await ws.send(message)
+        expect([await ws.recv() for _ in ALIKE], ALIKE)
+        await ws.send(ALIKE[:1] * 500)
+        expect(await ws.recv(), ALIKE[0] * 500)
 
 
 async def refused(url, origin):
@@ -200,6 +225,10 @@ async def check_client(command):
             await in_time("a ping answered", server_ping(connected))
             await in_time("an empty line", line_echoed(client, ""))
             await in_time("a line of 70000 bytes", line_echoed(client, "x" * 70000))
+            await in_time("compression", agrees(connected, "--no-deflate" not in command))
+            for number in range(20):
+                line = '{"fish":"Grüße, 世界 🐟","weight":%d}' % number * 10
+                await in_time(f"a line much like the one before, {number}", line_echoed(client, line))
             await in_time("close 1000 at the end of input", ends(client, connected))
             await in_time("exit code 0", exits(client))
         finally:
@@ -214,6 +243,10 @@ async def line_echoed(client, line):
 
 async def server_ping(connected):
     await (await (await connected).ping())
+
+
+async def agrees(connected, agreed):
+    expect(len((await connected).protocol.extensions), int(agreed))
 
 
 async def ends(client, connected):
