@@ -110,8 +110,8 @@ impl Config {
         self
     }
 
-    /// The largest message [`Reader::next`](crate::Reader::next) puts together, in bytes over all its fragments. A
-    /// larger one fails the connection with 1009.
+    /// The largest message [`Reader::next`](crate::Reader::next) puts together, in bytes over all its fragments, and
+    /// inflated if it was compressed. A larger one fails the connection with 1009.
     pub const fn max_message_size(mut self, bytes: usize) -> Self {
         self.max_message_size = bytes;
         self
@@ -124,7 +124,8 @@ impl Config {
         self
     }
 
-    /// The largest number of frames one message may be cut into, at least one; more fail the connection with 1009.
+    /// The largest number of frames one message may be cut into, at least one; more fail the connection with 1009. In a
+    /// compressed message there may be as many final DEFLATE blocks, too.
     pub const fn max_fragments(mut self, frames: u32) -> Self {
         self.max_fragments = if frames == 0 { 1 } else { frames };
         self

@@ -154,6 +154,7 @@ impl Writer {
         self.outbox.push_reply(reply);
         if reply.opcode == Opcode::Close {
             self.state = State::Closed;
+            self.deflater = None;
         }
     }
 
@@ -226,6 +227,7 @@ impl Writer {
         if self.state != State::Closed {
             self.state = State::Ended;
         }
+        self.deflater = None;
         self.outbox.clear();
     }
 
