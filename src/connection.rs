@@ -18,9 +18,9 @@ use crate::writer::Writer;
 /// The default is a connection without a subprotocol and without extensions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agreed {
-    subprotocol: Option<Box<str>>,
+    pub(crate) subprotocol: Option<Box<str>>,
     #[cfg(feature = "deflate")]
-    deflate: Option<Parameters>,
+    pub(crate) deflate: Option<Parameters>,
 }
 
 impl Agreed {

@@ -15,9 +15,12 @@
 mod deflater;
 mod forms;
 mod inflater;
+#[cfg(feature = "handshake")]
+pub(crate) mod negotiation;
 mod zlib;
 
 use alloc::boxed::Box;
+use core::fmt;
 
 use self::deflater::Deflater;
 pub(crate) use self::forms::Forms;
@@ -128,7 +131,14 @@ impl Default for Deflate {
 
 /// The parameters of permessage-deflate (RFC 7692 §7.1), as they are wished for or agreed on.
 ///
-/// `Display` writes them as an element of a `Sec-WebSocket-Extensions` header.
+/// `Display` writes them as a server agrees to them in `Sec-WebSocket-Extensions`:
+///
+/// ```
+/// use sockeye::deflate::{Parameters, WindowBits};
+///
+/// let parameters = Parameters { client_max_window_bits: WindowBits::Bits12, ..Parameters::DEFAULT };
+/// assert_eq!(parameters.to_string(), "permessage-deflate; client_max_window_bits=12");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Parameters {
     /// The server forgets its window after each message (§7.1.1.1).
@@ -154,6 +164,29 @@ impl Parameters {
 impl Default for Parameters {
     fn default() -> Self {
         Self::DEFAULT
+    }
+}
+
+impl fmt::Display for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(NAME)?;
+        for (name, is_set) in [
+            (SERVER_NO_CONTEXT_TAKEOVER, self.server_no_context_takeover),
+            (CLIENT_NO_CONTEXT_TAKEOVER, self.client_no_context_takeover),
+        ] {
+            if is_set {
+                write!(f, "; {name}")?;
+            }
+        }
+        for (name, bits) in [
+            (SERVER_MAX_WINDOW_BITS, self.server_max_window_bits),
+            (CLIENT_MAX_WINDOW_BITS, self.client_max_window_bits),
+        ] {
+            if bits < WindowBits::MAX {
+                write!(f, "; {name}={}", bits.bits())?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -208,3 +241,10 @@ impl WindowBits {
         1 << self as u8
     }
 }
+
+/// Extensions and their parameters are compared with their case, as all tokens that are not said to have none.
+const NAME: &str = "permessage-deflate";
+const SERVER_NO_CONTEXT_TAKEOVER: &str = "server_no_context_takeover";
+const CLIENT_NO_CONTEXT_TAKEOVER: &str = "client_no_context_takeover";
+const SERVER_MAX_WINDOW_BITS: &str = "server_max_window_bits";
+const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";

@@ -24,11 +24,15 @@ use super::body::Body;
 use super::error::{HandshakeError, HeadError, InvalidArgument, Refusal, shown};
 use super::head::{Head, HeadBuffer, HeadKind};
 use super::headers::{Found, Headers};
+#[cfg(feature = "deflate")]
+use super::lists::Extensions;
 use super::lists::{contains_word, is_extension_list, is_token};
 use super::url::Url;
 use super::{VERSION, accept_key, key};
 use crate::config::Config;
 use crate::connection::{Agreed, Connection};
+#[cfg(feature = "deflate")]
+use crate::deflate::{Parameters, negotiation};
 use crate::frame::Role;
 
 /// A handshake to send.
@@ -123,12 +127,13 @@ impl Request {
     /// Appends the request to `out`, and waits for the response.
     ///
     /// The nonce must be new and unpredictable for each handshake (RFC 6455 §4.1); with `std`,
-    /// [`nonce`](super::nonce) makes one. The limits on the response are those of `config`.
+    /// [`nonce`](super::nonce) makes one. The limits on the response are those of `config`, and so are the extensions
+    /// that are offered.
     ///
     /// # Errors
     /// A header or subprotocol given before cannot be sent. Nothing was written.
     pub fn write(self, nonce: [u8; 16], config: &Config, out: &mut Vec<u8>) -> Result<Pending, HandshakeError> {
-        let headers = self.to_headers(nonce)?;
+        let headers = self.to_headers(nonce, config)?;
         for part in ["GET ", &self.url.resource, " HTTP/1.1\r\n"] {
             out.extend_from_slice(part.as_bytes());
         }
@@ -138,7 +143,11 @@ impl Request {
     }
 
     /// All headers of the request (RFC 6455 §4.1).
-    pub(crate) fn to_headers(&self, nonce: [u8; 16]) -> Result<Headers, HandshakeError> {
+    pub(crate) fn to_headers(
+        &self,
+        nonce: [u8; 16],
+        #[cfg_attr(not(feature = "deflate"), allow(unused_variables))] config: &Config,
+    ) -> Result<Headers, HandshakeError> {
         if let Some(error) = &self.invalid {
             return Err(error.clone().into());
         }
@@ -150,6 +159,10 @@ impl Request {
         headers.push("Sec-WebSocket-Version", VERSION.as_bytes());
         if !self.subprotocols.is_empty() {
             headers.push("Sec-WebSocket-Protocol", self.subprotocols.join(", ").as_bytes());
+        }
+        #[cfg(feature = "deflate")]
+        if let Some(deflate) = &config.deflate {
+            headers.push("Sec-WebSocket-Extensions", negotiation::offer(&deflate.parameters).as_bytes());
         }
         self.headers.iter().for_each(|(name, value)| headers.push(name, value));
         Ok(headers)
@@ -164,6 +177,8 @@ impl Request {
                 accept: accept_key(&key(nonce)),
                 subprotocols: self.subprotocols.into(),
                 require_subprotocol: config.require_subprotocol,
+                #[cfg(feature = "deflate")]
+                deflate: config.deflate.map(|deflate| deflate.parameters),
             },
         }
     }
@@ -202,6 +217,8 @@ struct Offer {
     accept: [u8; 28],
     subprotocols: Box<[Box<str>]>,
     require_subprotocol: bool,
+    #[cfg(feature = "deflate")]
+    deflate: Option<Parameters>,
 }
 
 impl Pending {
@@ -313,33 +330,41 @@ impl Offer {
             Found::Once(accept) if accept == self.accept => {}
             _ => return Err(HandshakeError::Accept),
         }
-        verify_extensions(headers)?;
-        self.verify_subprotocol(headers)
+        let agreed = self.verify_extensions(headers)?;
+        self.verify_subprotocol(headers, agreed)
     }
 
-    fn verify_subprotocol(&self, headers: &Headers) -> Result<Agreed, HandshakeError> {
+    /// No extension may be agreed to that was not offered.
+    fn verify_extensions(&self, headers: &Headers) -> Result<Agreed, HandshakeError> {
+        let list = match headers.only("Sec-WebSocket-Extensions") {
+            Found::Nothing => return Ok(Agreed::default()),
+            Found::Once(list) => str::from_utf8(list).ok().filter(|list| is_extension_list(list)),
+            Found::Repeated => None,
+        };
+        match list {
+            #[cfg(feature = "deflate")]
+            Some(list) => {
+                let parameters = negotiation::verify(self.deflate.as_ref(), Extensions::new(list))?;
+                Ok(Agreed::default().with_deflate(parameters))
+            }
+            #[cfg(not(feature = "deflate"))]
+            Some(_) => Err(HandshakeError::UnofferedExtension),
+            None => Err(HandshakeError::InvalidHeader("Sec-WebSocket-Extensions")),
+        }
+    }
+
+    fn verify_subprotocol(&self, headers: &Headers, agreed: Agreed) -> Result<Agreed, HandshakeError> {
         match headers.only("Sec-WebSocket-Protocol") {
             Found::Nothing if self.require_subprotocol && !self.subprotocols.is_empty() => {
                 Err(HandshakeError::NoSubprotocol)
             }
-            Found::Nothing => Ok(Agreed::default()),
+            Found::Nothing => Ok(agreed),
             Found::Once(chosen) => match self.subprotocols.iter().find(|offered| offered.as_bytes() == chosen) {
-                Some(chosen) => Ok(Agreed::default().with_subprotocol(chosen)),
+                Some(chosen) => Ok(agreed.with_subprotocol(chosen)),
                 None => Err(HandshakeError::UnofferedSubprotocol(shown(chosen))),
             },
             Found::Repeated => Err(HandshakeError::InvalidHeader("Sec-WebSocket-Protocol")),
         }
-    }
-}
-
-/// No extension is offered, so none may be agreed to.
-fn verify_extensions(headers: &Headers) -> Result<(), HandshakeError> {
-    match headers.only("Sec-WebSocket-Extensions") {
-        Found::Nothing => Ok(()),
-        Found::Once(list) if str::from_utf8(list).is_ok_and(is_extension_list) => {
-            Err(HandshakeError::UnofferedExtension)
-        }
-        _ => Err(HandshakeError::InvalidHeader("Sec-WebSocket-Extensions")),
     }
 }
 

@@ -48,6 +48,10 @@ pub enum HandshakeError {
     /// A 101 with an extension that was not offered (RFC 6455 §4.1).
     #[error("the server agreed to an extension that was not offered; it is broken")]
     UnofferedExtension,
+    /// A 101 that agrees to permessage-deflate otherwise than it was offered (RFC 7692 §5.1, §7.1).
+    #[cfg(feature = "deflate")]
+    #[error("the server's answer to the offer of permessage-deflate is wrong: {0}; fix the server, or offer none")]
+    ExtensionParameters(#[from] ParametersError),
     /// A 101 with a subprotocol that was not offered (RFC 6455 §4.1).
     #[error("the server chose the subprotocol \"{0}\", which was not offered; offer it, or fix the server")]
     UnofferedSubprotocol(Box<str>),
@@ -183,6 +187,31 @@ pub enum HeadError {
         /// The limit in bytes.
         limit: usize,
     },
+}
+
+/// What is wrong with an element of `Sec-WebSocket-Extensions` that stands for permessage-deflate (RFC 7692 §7.1).
+#[cfg(feature = "deflate")]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParametersError {
+    /// A server may agree to one offer only (§5).
+    #[error("it agrees to more than one offer")]
+    RepeatedExtension,
+    /// A parameter that permessage-deflate does not have (§7.1).
+    #[error("there is no parameter \"{0}\"")]
+    Unknown(Box<str>),
+    /// A parameter that comes twice (§7.1).
+    #[error("`{0}` is repeated")]
+    Repeated(&'static str),
+    /// A parameter whose value is missing, is none of 8 to 15, or must not be there (§7.1.1, §7.1.2).
+    #[error("the value of `{0}` is missing, superfluous or none of 8 to 15")]
+    InvalidValue(&'static str),
+    /// A parameter that was asked for, so that who agrees must answer it (§7.1.1.1, §7.1.2.1).
+    #[error("`{0}` was asked for and is missing")]
+    Missing(&'static str),
+    /// A window that is larger than the offer allows (§7.1.2.1, §7.1.2.2).
+    #[error("`{0}` is larger than what was offered")]
+    TooLarge(&'static str),
 }
 
 /// The caller passed something that must not or cannot be sent. Nothing was sent.

@@ -71,7 +71,8 @@ fn connect(parts: &http::request::Parts, protocol: &str) -> Result<Request, Reje
 
 impl Accept {
     /// The response for the stack to send: 101, or 200 to an extended CONNECT. Then
-    /// [`Connection::open`](crate::Connection::open) with what was agreed.
+    /// [`Connection::open`](crate::Connection::open) with what was agreed. There is no configuration here, so
+    /// permessage-deflate is agreed to where `deflate` was called before.
     ///
     /// # Errors
     /// A header or subprotocol given before cannot be sent. The [`Reject`] is a 500.
@@ -106,7 +107,7 @@ impl client::Request {
     /// # Errors
     /// A header or subprotocol given before cannot be sent, or `http` holds the URL for invalid.
     pub fn into_http(self, nonce: [u8; 16], config: &Config) -> Result<(http::Request<()>, Pending), HandshakeError> {
-        let headers = self.to_headers(nonce)?;
+        let headers = self.to_headers(nonce, config)?;
         let uri = self.resource().parse().map_err(|_| InvalidArgument::Url(super::UrlError::Character))?;
         let mut request = http::Request::new(());
         *request.uri_mut() = uri;

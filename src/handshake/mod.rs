@@ -59,11 +59,16 @@ mod reject;
 pub mod server;
 mod url;
 
+#[cfg(feature = "deflate")]
+pub use error::ParametersError;
 pub use error::{HandshakeError, HeadError, InvalidArgument, Refusal, UrlError};
 pub use headers::Headers;
 pub use lists::{Extension, Extensions, Params, Tokens};
 pub use origin::Origins;
 pub use reject::{Reject, RejectReason};
+
+#[cfg(feature = "deflate")]
+pub(crate) use error::shown;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -38,6 +38,8 @@ use super::reject::{Reject, RejectReason};
 use super::{VERSION, accept_key, is_key};
 use crate::config::Config;
 use crate::connection::{Agreed, Connection};
+#[cfg(feature = "deflate")]
+use crate::deflate::{Deflate, negotiation};
 use crate::frame::Role;
 
 /// A request under way, from bytes that come in any pieces.
@@ -233,6 +235,7 @@ impl Request {
             subprotocols,
             extensions,
             agreed: Agreed::default(),
+            answer: None,
             headers: Headers::default(),
             invalid: None,
         })
@@ -301,6 +304,8 @@ pub struct Accept {
     subprotocols: Box<str>,
     extensions: Box<str>,
     agreed: Agreed,
+    /// The answer to the extensions, once it is decided: the value of `Sec-WebSocket-Extensions`, or empty for none.
+    answer: Option<Box<str>>,
     headers: Headers,
     /// The first thing the caller did wrong.
     invalid: Option<InvalidArgument>,
@@ -325,18 +330,41 @@ impl Accept {
     /// Chooses the first of the client's subprotocols that is among `supported`, or none. Names are compared with
     /// their case (RFC 6455 §4.2.2).
     pub fn select(mut self, supported: &[&str]) -> Self {
-        let chosen = self.subprotocols().find(|offered| supported.contains(offered));
-        self.agreed = chosen.map(|chosen| Agreed::default().with_subprotocol(chosen)).unwrap_or_default();
+        self.agreed.subprotocol = self.subprotocols().find(|offered| supported.contains(offered)).map(Box::from);
         self
     }
 
     /// Chooses this subprotocol, which the client must have offered (RFC 6455 §4.2.2).
     pub fn subprotocol(mut self, chosen: &str) -> Self {
         if self.subprotocols().any(|offered| offered == chosen) {
-            self.agreed = Agreed::default().with_subprotocol(chosen);
+            self.agreed.subprotocol = Some(chosen.into());
         } else {
             self.invalid.get_or_insert(InvalidArgument::UnofferedSubprotocol(chosen.into()));
         }
+        self
+    }
+
+    /// Agrees to permessage-deflate (RFC 7692 §5): to the first of the client's offers that is in order, within the
+    /// parameters of `deflate`. The connection goes on without compression if there is none, or with `None`.
+    ///
+    /// [`connect`](Self::connect) does so by itself, as its configuration says, unless this was called before.
+    /// [`write`](Self::write) and `into_http` have no configuration, and do not. Open the connection with the same
+    /// settings.
+    ///
+    /// ```
+    /// # use sockeye::{Config, Connection, Deflate, Origins, Reject, Role, server};
+    /// # fn answer(request: &server::Request, out: &mut Vec<u8>) -> Result<Connection, Reject> {
+    /// let deflate = Some(Deflate::DEFAULT);
+    /// let agreed = request.accept(Origins::Same)?.deflate(deflate).write(out)?;
+    /// Ok(Connection::open(Role::Server, agreed, &Config::DEFAULT.deflate(deflate)))
+    /// # }
+    /// ```
+    #[cfg(feature = "deflate")]
+    pub fn deflate(mut self, deflate: Option<Deflate>) -> Self {
+        let answer = deflate.and_then(|deflate| negotiation::answer(&deflate.parameters, self.extensions()));
+        let (answer, agreed) = answer.unzip();
+        self.answer = Some(answer.unwrap_or_default().into());
+        self.agreed.deflate = agreed;
         self
     }
 
@@ -352,11 +380,18 @@ impl Accept {
     /// of the input is the first input of the connection. For a request that came from another HTTP stack, which sends
     /// the response itself, use `into_http` instead.
     ///
+    /// Permessage-deflate is agreed to as the configuration says, unless that is decided already. For an extended
+    /// CONNECT nothing is agreed to by itself, for nothing here would tell the client.
+    ///
     /// # Errors
     /// A header or subprotocol given here cannot be sent. The [`Reject`] is a 500.
     pub fn connect(self, config: &Config) -> Result<Connection, Reject> {
+        #[cfg(feature = "deflate")]
+        let accept = if self.answer.is_none() && self.key.is_some() { self.deflate(config.deflate) } else { self };
+        #[cfg(not(feature = "deflate"))]
+        let accept = self;
         let mut response = Vec::new();
-        let agreed = self.write(&mut response)?;
+        let agreed = accept.write(&mut response)?;
         let mut connection = Connection::open(Role::Server, agreed, config);
         connection.writer().outbox().push_bytes(&response);
         Ok(connection)
@@ -391,6 +426,9 @@ impl Accept {
         }
         if let Some(subprotocol) = self.agreed.subprotocol() {
             headers.push("Sec-WebSocket-Protocol", subprotocol.as_bytes());
+        }
+        if let Some(answer) = self.answer.filter(|answer| !answer.is_empty()) {
+            headers.push("Sec-WebSocket-Extensions", answer.as_bytes());
         }
         self.headers.iter().for_each(|(name, value)| headers.push(name, value));
         Ok((headers, self.agreed))

@@ -94,7 +94,10 @@ fn piece_size(seed: u8) -> usize {
 /// Small limits, so that short inputs reach them.
 fn config() -> Config {
     let config = Config::new(|| [1, 2, 3, 4]).max_head_size(HEAD_LIMIT).max_headers(HEADER_LIMIT);
-    config.max_target_size(64).max_body_size(BODY_LIMIT)
+    let config = config.max_target_size(64).max_body_size(BODY_LIMIT);
+    #[cfg(feature = "deflate")]
+    let config = config.deflate(Some(sockeye::Deflate::DEFAULT));
+    config
 }
 
 const HEAD_LIMIT: usize = 1024;
