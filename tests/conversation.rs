@@ -1257,11 +1257,13 @@ fn the_table_of_defaults_is_true_and_complete() {
         let value = value.strip_prefix("Some(").and_then(|value| value.strip_suffix(')')).unwrap_or(value);
         assert_eq!(documented.remove(name), Some(value), "the row of `{name}`");
     }
+    let without = if cfg!(feature = "deflate") { "" } else { "deflate" };
+    documented.remove(without);
     assert!(documented.is_empty(), "rows without a setting: {documented:?}");
     for setter in source.lines().filter_map(|line| line.trim().strip_prefix("pub const fn ")) {
         let name = setter.split('(').next().expect("a name");
         let is_setting = setter.contains("(mut self, ");
-        assert!(!is_setting || fields.contains(&format!("{name}: ")), "`{name}` has no row");
+        assert!(!is_setting || name == without || fields.contains(&format!("{name}: ")), "`{name}` has no row");
     }
 }
 
