@@ -19,8 +19,8 @@ use sockeye::blocking::Untimed;
 use sockeye::client::{self, Response};
 use sockeye::server::{self, Accept};
 use sockeye::{
-    Agreed, CloseCode, Config, Error, HandshakeError, Message, Origins, ProtocolError, Reject, Role, Timeout, blocking,
-    futures, tokio as over_tokio,
+    Agreed, CloseCode, Config, Deflate, Error, HandshakeError, Message, Origins, ProtocolError, Reject, Role, Timeout,
+    blocking, futures, tokio as over_tokio,
 };
 use stream::{Act, Blocking, Log, Scripted};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
@@ -51,7 +51,7 @@ enum Driver {
 /// What was seen of a connection from its opening to its end.
 #[derive(Debug)]
 struct Seen {
-    subprotocol: Option<String>,
+    agreed: Agreed,
     messages: Vec<Message<'static>>,
     end: Result<(), Error>,
     was_clean: bool,
@@ -108,8 +108,8 @@ macro_rules! echo {
             let _ = ws.feed(&message)$(.$await)?;
             messages.push(message);
         };
-        let subprotocol = ws.agreed().subprotocol().map(str::to_owned);
-        Seen { subprotocol, messages, end, was_clean: ws.closure().is_some_and(|closure| closure.was_clean) }
+        let agreed = ws.agreed().clone();
+        Seen { agreed, messages, end, was_clean: ws.closure().is_some_and(|closure| closure.was_clean) }
     }};
 }
 
@@ -130,8 +130,8 @@ macro_rules! greet {
             }
             messages.push(message);
         };
-        let subprotocol = ws.agreed().subprotocol().map(str::to_owned);
-        Seen { subprotocol, messages, end, was_clean: ws.closure().is_some_and(|closure| closure.was_clean) }
+        let agreed = ws.agreed().clone();
+        Seen { agreed, messages, end, was_clean: ws.closure().is_some_and(|closure| closure.was_clean) }
     }};
 }
 
@@ -235,16 +235,21 @@ fn tcp() -> (net::TcpStream, net::TcpStream) {
 
 #[test]
 fn every_client_talks_to_every_server() {
-    for serving in DRIVERS {
-        for connecting in DRIVERS {
+    let deflates = [None, Some(Deflate::DEFAULT), Some(Deflate::DEFAULT.context_takeover(true))];
+    let deflates = deflates.map(|deflate| deflate.map(|deflate| deflate.threshold(0)));
+    for (serving, connecting) in DRIVERS.into_iter().flat_map(|driver| DRIVERS.map(|other| (driver, other))) {
+        for deflate in deflates {
+            let config = Config::DEFAULT.deflate(deflate);
             let (ours, theirs) = tcp();
-            let server = thread::spawn(move || serving.accept(theirs, &Config::DEFAULT, chat).expect("accepted"));
-            let (client, response) = connecting.client(ours, offer(), &Config::DEFAULT).expect("connected");
+            let server = thread::spawn(move || serving.accept(theirs, &config, chat).expect("accepted"));
+            let (client, response) = connecting.client(ours, offer(), &config).expect("connected");
             let server = server.join().expect("no panic");
             assert_eq!(response.headers().get("Upgrade"), Some(&b"websocket"[..]));
             for seen in [client, server] {
                 seen.end.expect("clean");
-                assert_eq!(seen.subprotocol.as_deref(), Some("chat"), "{connecting:?} to {serving:?}");
+                assert_eq!(seen.agreed.subprotocol(), Some("chat"), "{connecting:?} to {serving:?}");
+                let takeover = seen.agreed.deflate().map(|agreed| !agreed.server_no_context_takeover);
+                assert_eq!(takeover, deflate.map(|deflate| deflate == deflate.context_takeover(true)));
                 assert_eq!(seen.messages, texts(&["Hello"]));
                 assert!(seen.was_clean);
             }
@@ -277,7 +282,7 @@ fn rfc_e_37_frames_in_one_segment_with_the_101_are_kept() {
         let (stream, log) = Scripted::new([Act::Answer(agree_and_speak), data("cond"), Act::End]);
         let (seen, response) = driver.client(stream, offer(), &CONFIG).expect("connected");
         assert_eq!(seen.messages, texts(&["first", "second"]), "{driver:?}");
-        assert_eq!(seen.subprotocol.as_deref(), Some("chat"));
+        assert_eq!(seen.agreed.subprotocol(), Some("chat"));
         assert_eq!((response.status(), response.agreed().subprotocol()), (101, Some("chat")));
         assert_eq!(response.headers().get("x-served-by"), Some(&b"a test"[..]));
         assert!(log.is_dropped());
@@ -468,7 +473,7 @@ fn l5_interruptions_and_lies_in_the_handshake() {
         let interrupted = || Act::Fail(ErrorKind::Interrupted);
         let (front, back) = REQUEST.split_at(50);
         let (stream, _) = Scripted::new([interrupted(), data(front), interrupted(), data(back), Act::End]);
-        assert_eq!(driver.accept(stream, &CONFIG, chat).expect("accepted").subprotocol.as_deref(), Some("chat"));
+        assert_eq!(driver.accept(stream, &CONFIG, chat).expect("accepted").agreed.subprotocol(), Some("chat"));
 
         let (stream, log) = Scripted::new([data(REQUEST), Act::End]);
         log.write_nothing();
@@ -619,7 +624,7 @@ fn rfc_x_embed_1_a_connection_is_opened_from_its_role_what_was_agreed_and_what_w
                 let seen = driver.open(stream, role, agreed.clone(), &CONFIG, leftover);
                 seen.end.expect("clean");
                 assert_eq!(seen.messages, texts(&["left over", "read"]), "{driver:?}, {role:?}");
-                assert_eq!((seen.subprotocol.as_deref(), seen.was_clean), (Some("chat"), true));
+                assert_eq!((seen.agreed.subprotocol(), seen.was_clean), (Some("chat"), true));
                 assert_sent(&log, role, &[(FIN | TEXT, b"left over"), (FIN | TEXT, b"read"), (FIN | CLOSE, b"")]);
             }
         }
