@@ -37,7 +37,7 @@ impl Agreed {
     }
 
     /// The same with permessage-deflate in these parameters (RFC 7692 §7.1), where another HTTP stack has agreed on
-    /// them.
+    /// them. Levels and limits are those of [`Config::deflate`], or its defaults.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn with_deflate(mut self, parameters: Parameters) -> Self {
