@@ -87,7 +87,7 @@ impl Reader {
 
     /// Inflates from the front of `input` to the end of the buffer. Tells whether that has as many bytes as a piece may
     /// have, so that there may be more.
-    fn inflate(&mut self, input: &mut &[u8], delivery: Delivery) -> Result<bool, ProtocolError> {
+    pub(super) fn inflate(&mut self, input: &mut &[u8], delivery: Delivery) -> Result<bool, ProtocolError> {
         let (Some(message), Some(inflater)) = (&mut self.message, &mut self.inflater) else { return Ok(false) };
         if self.buffer.capacity() == 0 {
             self.buffer = pool::take();
