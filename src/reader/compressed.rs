@@ -87,7 +87,7 @@ impl Reader {
 
     /// Inflates from the front of `input` to the end of the buffer. Tells whether that has as many bytes as a piece may
     /// have, so that there may be more.
-    fn inflate(&mut self, input: &mut &[u8], delivery: Delivery) -> Result<bool, ProtocolError> {
+    pub(super) fn inflate(&mut self, input: &mut &[u8], delivery: Delivery) -> Result<bool, ProtocolError> {
         let (Some(message), Some(inflater)) = (&mut self.message, &mut self.inflater) else { return Ok(false) };
         if self.buffer.capacity() == 0 {
             self.buffer = pool::take();
@@ -101,17 +101,16 @@ impl Reader {
         // One byte beyond the limit tells that it is exceeded.
         let allowed =
             usize::try_from(limit.saturating_sub(inflater.inflated()).saturating_add(1)).unwrap_or(usize::MAX);
-        let full = inflater.inflate(input, &mut self.buffer, before.saturating_add(allowed).min(most))?;
-        if inflater.inflated() > limit {
-            return Err(ProtocolError::MessageTooBig { limit });
-        }
+        let result = inflater.inflate(input, &mut self.buffer, before.saturating_add(allowed).min(most));
+        let excess = inflater.inflated().saturating_sub(limit);
         if message.handling == Handling::Discarded {
             inflater.record(&self.buffer);
             self.buffer.clear();
         } else if message.kind == Kind::Text {
-            let new = self.buffer.get(before..).unwrap_or_default();
+            // What is wrong before the limit, or before what cannot be inflated, fails first, as if it had come alone.
+            let new = self.buffer.get(before..self.buffer.len().saturating_sub(excess as usize)).unwrap_or_default();
             message.utf8.push(new).map_err(|_| ProtocolError::InvalidUtf8)?;
         }
-        Ok(full)
+        if excess > 0 { Err(ProtocolError::MessageTooBig { limit }) } else { result }
     }
 }

@@ -512,6 +512,8 @@ impl Reader {
             Handling::Parts | Handling::Discarded => {
                 message.handling = Handling::Discarded;
                 if message.compressed {
+                    // The last piece may have been full, with more to come of input that is used up.
+                    while self.inflate(&mut &[][..], Delivery::Whole)? {}
                     self.whole_compressed(frame, here)?;
                 }
             }
@@ -581,6 +583,7 @@ impl Reader {
         }
         self.message = None;
         if handling != Handling::Assembled {
+            self.discard_buffer();
             return Ok(None);
         }
         complete.map_err(|_| ProtocolError::InvalidUtf8)?;
