@@ -190,6 +190,9 @@ impl Connection {
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
         self.backpressure.settle(self.writer.position());
+        if input.is_empty() && self.reader.needs_input() {
+            return Ok(None);
+        }
         if let Some(Ok(message)) = self.reader.take_whole(input) {
             return Ok(Some(Event::Message(message)));
         }
@@ -208,6 +211,9 @@ impl Connection {
         input: &mut &'i mut [u8],
     ) -> Result<Option<(Event<'a>, &'a mut Writer)>, ProtocolError> {
         self.backpressure.settle(self.writer.position());
+        if input.is_empty() && self.reader.needs_input() {
+            return Ok(None);
+        }
         if let Some(Ok(message)) = self.reader.take_whole(input) {
             self.backpressure.lend();
             return Ok(Some((Event::Message(message), &mut self.writer)));

@@ -164,52 +164,57 @@ impl FrameHeader {
     /// The bytes of this header, the length in its shortest form (§5.2).
     #[inline]
     pub fn encode(&self) -> HeaderBytes {
-        let mut bytes = [0; Self::MAX_SIZE];
-        bytes[0] = u8::from(self.fin) << 7 | (self.rsv & 0b111) << 4 | self.opcode as u8;
-        let mask_bit = u8::from(self.mask.is_some()) << 7;
-        let mut size = length_end(self.len);
+        Start(u8::from(self.fin) << 7 | (self.rsv & 0b111) << 4 | self.opcode as u8).header(self.mask, self.len)
+    }
+}
+
+/// The first byte of a header.
+#[derive(Clone, Copy)]
+pub(crate) struct Start(u8);
+
+impl Start {
+    #[inline]
+    pub(crate) const fn new(fin: bool, opcode: Opcode) -> Self {
+        Self((fin as u8) << 7 | opcode as u8)
+    }
+
+    /// Of a frame on its own.
+    #[inline]
+    pub(crate) const fn whole(opcode: Opcode) -> Self {
+        Self::new(true, opcode)
+    }
+
+    /// The same of a compressed message (RFC 7692 §6).
+    #[inline]
+    pub(crate) const fn compressed(self) -> Self {
+        Self(self.0 | RSV1 << 4)
+    }
+
+    /// The header that begins like this, the length in its shortest form (§5.2).
+    #[inline]
+    pub(crate) fn header(self, mask: Option<[u8; 4]>, len: u64) -> HeaderBytes {
+        let mut bytes = [0; FrameHeader::MAX_SIZE];
+        bytes[0] = self.0;
+        let mask_bit = u8::from(mask.is_some()) << 7;
+        let mut size = length_end(len);
         bytes[1] = mask_bit
             | match size {
-                2 => self.len as u8,
+                2 => len as u8,
                 4 => 126,
                 _ => 127,
             };
         match size {
-            4 => bytes[2..4].copy_from_slice(&(self.len as u16).to_be_bytes()),
-            10 => bytes[2..10].copy_from_slice(&self.len.to_be_bytes()),
+            4 => bytes[2..4].copy_from_slice(&(len as u16).to_be_bytes()),
+            10 => bytes[2..10].copy_from_slice(&len.to_be_bytes()),
             _ => {}
         }
-        if let Some(key) = self.mask
+        if let Some(key) = mask
             && let Some(room) = bytes.get_mut(size..size + 4)
         {
             room.copy_from_slice(&key);
             size += 4;
         }
         HeaderBytes { bytes, size: size as u8 }
-    }
-}
-
-/// The first byte of a header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Start {
-    pub(crate) fin: bool,
-    /// RSV1: the message is compressed (RFC 7692 §6).
-    pub(crate) compressed: bool,
-    pub(crate) opcode: Opcode,
-}
-
-impl Start {
-    /// Of a frame on its own.
-    #[inline]
-    pub(crate) const fn whole(opcode: Opcode) -> Self {
-        Self { fin: true, compressed: false, opcode }
-    }
-
-    /// The header that begins like this.
-    #[inline]
-    pub(crate) const fn header(self, mask: Option<[u8; 4]>, len: usize) -> FrameHeader {
-        let rsv = if self.compressed { RSV1 } else { 0 };
-        FrameHeader { fin: self.fin, rsv, opcode: self.opcode, mask, len: len as u64 }
     }
 }
 

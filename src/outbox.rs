@@ -201,7 +201,7 @@ impl Outbox {
     #[inline]
     fn push_header(&mut self, start: Start, len: usize) -> Option<[u8; 4]> {
         let mask = self.masking_key.map(|draw| draw());
-        self.bytes.extend_from_slice(start.header(mask, len).encode().as_ref());
+        self.bytes.extend_from_slice(start.header(mask, len as u64).as_ref());
         mask
     }
 

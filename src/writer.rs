@@ -71,11 +71,10 @@ impl Writer {
         match self.may_begin() {
             Ok(()) => {
                 let start = Start::whole(message.kind().opcode());
-                match &self.deflater {
-                    Some(deflater) if message.is_compressible() && deflater.wants(message.as_bytes().len()) => {
-                        self.send_compressed(start, message);
-                    }
-                    _ => self.outbox.push_payload(start, message.into_payload()),
+                if self.deflater.is_some() {
+                    self.send_deflating(start, message);
+                } else {
+                    self.outbox.push_payload(start, message.into_payload());
                 }
                 Ok(())
             }
@@ -83,10 +82,16 @@ impl Writer {
         }
     }
 
+    /// The same where compression was agreed on. Whether the message is worth it is found out here, and does not burden
+    /// the others.
     #[cold]
-    fn send_compressed(&mut self, start: Start, message: Message<'_>) {
-        match self.deflater.as_mut().and_then(|deflater| deflater.message(message.as_bytes())) {
-            Some(compressed) => self.push_compressed(Start { compressed: true, ..start }, compressed),
+    fn send_deflating(&mut self, start: Start, message: Message<'_>) {
+        let deflater = self
+            .deflater
+            .as_mut()
+            .filter(|deflater| message.is_compressible() && deflater.wants(message.as_bytes().len()));
+        match deflater.and_then(|deflater| deflater.message(message.as_bytes())) {
+            Some(compressed) => self.push_compressed(start.compressed(), compressed),
             None => self.outbox.push_payload(start, message.into_payload()),
         }
     }
@@ -332,7 +337,8 @@ impl Fragments<'_> {
         // The first piece decides for the message (RFC 7692 §6).
         let compressed = if begun { compressed } else { self.writer.deflater.is_some() && piece.is_compressible() };
         let opcode = if begun { Opcode::Continuation } else { kind.opcode() };
-        let start = Start { fin, compressed: compressed && !begun, opcode };
+        let start = Start::new(fin, opcode);
+        let start = if compressed && !begun { start.compressed() } else { start };
         match &mut self.writer.deflater {
             Some(deflater) if compressed => {
                 let mut payload = pool::take();
@@ -388,7 +394,7 @@ impl Prepared {
         if !self.is_compressible || !deflater.wants(payload.len()) {
             return None;
         }
-        let start = Start { compressed: true, ..self.plain.start };
+        let start = self.plain.start.compressed();
         let frame = self.forms.get(deflater, payload, |compressed| Frame::new(start, compressed))?;
         // It reaches the peer's window, and not ours.
         deflater.forget();
@@ -398,7 +404,7 @@ impl Prepared {
 
 impl Frame {
     fn new(start: Start, payload: &[u8]) -> Self {
-        let header = start.header(None, payload.len()).encode();
+        let header = start.header(None, payload.len() as u64);
         let bytes = [header.as_ref(), payload].concat().into();
         Self { start, bytes, header_size: header.as_ref().len() as u8 }
     }
@@ -411,6 +417,6 @@ impl Frame {
 /// Shows the length only: payloads do not belong into logs.
 impl core::fmt::Debug for Prepared {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Prepared({:?}, {} bytes)", self.plain.start.opcode, self.plain.payload().len())
+        write!(f, "Prepared({} bytes)", self.plain.payload().len())
     }
 }

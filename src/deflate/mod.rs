@@ -11,6 +11,55 @@
 //! Compression is a trade. It saves bytes on the wire, and costs CPU and memory. It can also leak: where a secret and
 //! data that an attacker chooses travel in one message, or in one window, the size tells whether they are alike (CRIME,
 //! BREACH; RFC 7692 §8). Send such messages [`uncompressed`](crate::Message::uncompressed).
+//!
+//! # What it costs
+//!
+//! An idle connection whose ends forget their windows after each message, as [`Deflate::DEFAULT`] has it, owns 136 bytes
+//! of heap for compression. The states that it borrows for a message belong to the thread, which keeps at most four of
+//! each.
+//!
+//! Where windows are kept, each connection owns a compressor and a decompressor from the first message on, in KiB:
+//!
+//! | window bits | compressor, memory level 9 | 8 | 5 | 1 | decompressor |
+//! |---|---|---|---|---|---|
+//! | 15 | 483 | 371 | 273 | 260 | 79 |
+//! | 14 | 419 | 307 | 209 | 196 | 63 |
+//! | 13 | 387 | 275 | 177 | 164 | 55 |
+//! | 12 | 371 | 259 | 161 | 148 | 51 |
+//! | 11 | 363 | 251 | 153 | 140 | 49 |
+//! | 10 | 359 | 247 | 149 | 136 | 48 |
+//! | 9 | 357 | 245 | 147 | 134 | 47 |
+//!
+//! Of the compressor, 128 KiB are a table that does not become smaller with the window, and of the decompressor, 32 KiB
+//! are a window that does not become smaller than 15 bits. Below 12 bits there is next to nothing to gain.
+//!
+//! JSON of 1 KiB, a market feed, becomes as small as this; the times are those of one core:
+//!
+//! | level | windows | compressed to | to compress | to decompress |
+//! |---|---|---|---|---|
+//! | 1 | forgotten | 52 % | 3 µs | 1.3 µs |
+//! | 6 | forgotten | 38 % | 12 µs | 2.5 µs |
+//! | 1 | kept, 12 bits | 36 % | 2 µs | 1 µs |
+//! | 6 | kept, 12 bits | 23 % | 10 µs | 2 µs |
+//! | 1 | kept, 15 bits | 33 % | 2 µs | 1 µs |
+//! | 6 | kept, 15 bits | 23 % | 17 µs | 2 µs |
+//!
+//! With a window of 9 bits, it becomes no smaller than 53 %. A memory level above 5 makes messages of 1 KiB no smaller,
+//! and those of 1 MiB by a hundredth; one of 1 costs up to twice the time.
+//!
+//! **A server with many connections** keeps the default. If its messages are small and alike, and it has 212 KiB for each
+//! connection, it keeps windows of 12 bits, which also takes less time than to clear a compressor for each message; even
+//! messages of 64 bytes are then worth it:
+//!
+//! ```
+//! use sockeye::Deflate;
+//! use sockeye::deflate::{Parameters, WindowBits};
+//!
+//! const BITS: WindowBits = WindowBits::Bits12;
+//! const WINDOWS: Parameters =
+//!     Parameters { server_max_window_bits: BITS, client_max_window_bits: BITS, ..Parameters::DEFAULT };
+//! const DEFLATE: Deflate = Deflate::DEFAULT.parameters(WINDOWS).threshold(64);
+//! ```
 
 mod deflater;
 mod forms;

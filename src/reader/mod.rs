@@ -102,6 +102,18 @@ struct Frame {
     fin: bool,
 }
 
+impl Frame {
+    /// The frame when `count` more bytes of it were received.
+    fn after(self, count: usize) -> Self {
+        Self { remaining: self.remaining - count as u64, key: mask::advance(self.key, count), ..self }
+    }
+
+    /// Whether its message ends with these bytes of it.
+    fn is_last(&self, payload: &[u8]) -> bool {
+        self.fin && self.remaining == payload.len() as u64
+    }
+}
+
 /// A message whose last frame has not come, or not come in full.
 struct Unfinished {
     kind: Kind,
@@ -266,10 +278,11 @@ impl Reader {
         result
     }
 
-    /// Whether nothing can be produced, or given back, without more input.
+    /// Whether nothing can be produced without more input. Takes back what the last event lent.
     #[inline]
-    fn needs_input(&self) -> bool {
-        matches!(self.phase, Phase::Open) && matches!(self.progress, Progress::Header { .. }) && !self.lent
+    pub(crate) fn needs_input(&mut self) -> bool {
+        self.give_back();
+        matches!(self.phase, Phase::Open) && matches!(self.progress, Progress::Header { .. })
     }
 
     /// The message at the start of the input, if it lies there whole, as one frame.
@@ -440,8 +453,7 @@ impl Reader {
     /// Counts `count` bytes of the frame as received.
     #[inline]
     fn received(&mut self, frame: Frame, count: usize) -> Frame {
-        let key = mask::advance(frame.key, count);
-        let frame = Frame { remaining: frame.remaining - count as u64, key, ..frame };
+        let frame = frame.after(count);
         self.progress = if frame.remaining == 0 { Progress::START } else { Progress::Payload(frame) };
         frame
     }
@@ -512,8 +524,6 @@ impl Reader {
             Handling::Parts | Handling::Discarded => {
                 message.handling = Handling::Discarded;
                 if message.compressed {
-                    // The last piece may have been full, with more to come of input that is used up.
-                    while self.inflate(&mut &[][..], Delivery::Whole)? {}
                     self.whole_compressed(frame, here)?;
                 }
             }
@@ -579,7 +589,7 @@ impl Reader {
         if message.compressed
             && let Some(inflater) = &mut self.inflater
         {
-            inflater.finish(&self.buffer)?;
+            inflater.finish(&self.buffer);
         }
         self.message = None;
         if handling != Handling::Assembled {
