@@ -45,7 +45,7 @@ impl Inflating {
         match *self {}
     }
 
-    pub(crate) fn inflate(&mut self, _: &mut &[u8], _: bool, _: &mut Vec<u8>, _: usize) -> Result<bool, ProtocolError> {
+    pub(crate) fn inflate(&mut self, _: &mut &[u8], _: &mut Vec<u8>, _: usize) -> Result<bool, ProtocolError> {
         match *self {}
     }
 
@@ -53,7 +53,7 @@ impl Inflating {
         match *self {}
     }
 
-    pub(crate) fn finish(&mut self, _: &[u8]) {
+    pub(crate) fn finish(&mut self, _: &[u8]) -> Result<(), ProtocolError> {
         match *self {}
     }
 }

@@ -63,11 +63,10 @@ impl Inflater {
     }
 
     /// Inflates from the front of `input`, which is shortened by what was used up, to the end of `output`. Tells
-    /// whether that is full: it has `max_len` bytes, and there may be more. The `last` of a message may be nothing.
+    /// whether that is full: it has `max_len` bytes, and there may be more.
     pub(crate) fn inflate(
         &mut self,
         input: &mut &[u8],
-        last: bool,
         output: &mut Vec<u8>,
         max_len: usize,
     ) -> Result<bool, ProtocolError> {
@@ -75,8 +74,7 @@ impl Inflater {
             let before = output.len();
             let context =
                 self.context.get_or_insert_with(|| pool::take_decompressor().unwrap_or_else(Decompressor::new));
-            let stop =
-                if last { context.finish(input, output, max_len) } else { context.inflate(input, output, max_len) };
+            let stop = context.inflate(input, output, max_len);
             self.inflated += (output.len() - before) as u64;
             match stop? {
                 Stop::Hungry => return Ok(false),
@@ -126,14 +124,17 @@ impl Inflater {
         output.get(output.len().saturating_sub(count)..).unwrap_or_default()
     }
 
-    /// Goes on to the next message. `output` is what was not recorded of the one whose last was inflated.
-    pub(crate) fn finish(&mut self, output: &[u8]) {
+    /// Ends the message, of which `output` is what was not recorded.
+    pub(crate) fn finish(&mut self, output: &[u8]) -> Result<(), ProtocolError> {
+        // A message without any payload has no context yet, and is cut like any other that is.
+        self.context.as_mut().ok_or(Corrupt)?.finish()?;
         if self.takeover {
             self.record(output);
         } else {
             self.forget();
         }
         (self.inflated, self.recorded, self.final_blocks) = (0, 0, 0);
+        Ok(())
     }
 
     fn forget(&mut self) {

@@ -5,21 +5,8 @@ use alloc::vec::Vec;
 
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Inflate, InflateFlush, Status};
 
-use crate::pool;
-
 /// The end of the empty stored block with which a message ends. It is not sent (RFC 7692 §7.2.1).
 pub(super) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
-
-/// What is put behind a message to inflate the last of it: the [`TAIL`], and bytes with which no block can begin. The
-/// decompressor's quick loop wants to see so many ahead; without, the end of a small message takes a tenth of its time.
-const END: [u8; TAIL.len() + LOOKAHEAD] = {
-    let [a, b, c, d] = TAIL;
-    let mut end = [0xff; TAIL.len() + LOOKAHEAD];
-    [end[0], end[1], end[2], end[3]] = [a, b, c, d];
-    end
-};
-
-const LOOKAHEAD: usize = 15;
 
 /// The least room that is made at a time.
 const ROOM: usize = 4 << 10;
@@ -77,7 +64,7 @@ pub(super) struct Corrupt;
 /// Why inflating stopped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// All input is used up, and nothing more can be had from it; or the message is complete.
+    /// All input is used up, and nothing more can be had from it.
     Hungry,
     /// The output is as long as it may be.
     Full,
@@ -103,42 +90,8 @@ impl Decompressor {
 
     /// Inflates from the front of `input`, which is shortened by what was used up, to the end of `output`, until that
     /// has `max_len` bytes. Memory grows with what was inflated.
-    pub(super) fn inflate(&mut self, input: &mut &[u8], output: &mut Vec<u8>, max_len: usize) -> Result<Stop, Corrupt> {
-        self.run(input, output, max_len, InflateFlush::NoFlush)
-    }
-
-    /// The same with the last of a message, and the [`TAIL`] behind it. That must be the end of a stored block without
-    /// content: whatever else it might be read as, the message was cut.
-    pub(super) fn finish(&mut self, input: &mut &[u8], output: &mut Vec<u8>, max_len: usize) -> Result<Stop, Corrupt> {
-        let mut whole = pool::take();
-        whole.extend_from_slice(input);
-        whole.extend_from_slice(&END);
-        let mut rest = &whole[..];
-        let stop = loop {
-            // At the end of a block it is to stop: what is behind the message must not be taken for one.
-            let stop = self.run(&mut rest, output, max_len, InflateFlush::Block);
-            match stop {
-                Ok(Stop::Hungry) if rest.len() > LOOKAHEAD => {}
-                Ok(Stop::Hungry) if rest.len() < LOOKAHEAD => break Err(Corrupt),
-                Ok(Stop::Full) if rest.len() < END.len() => break Err(Corrupt),
-                stop => break stop,
-            }
-        };
-        *input = input.get(whole.len() - rest.len()..).unwrap_or_default();
-        pool::give(whole);
-        stop
-    }
-
-    /// Inflates as far as `flush` lets it.
-    #[inline]
     #[allow(unsafe_code)]
-    fn run(
-        &mut self,
-        input: &mut &[u8],
-        output: &mut Vec<u8>,
-        max_len: usize,
-        flush: InflateFlush,
-    ) -> Result<Stop, Corrupt> {
+    pub(super) fn inflate(&mut self, input: &mut &[u8], output: &mut Vec<u8>, max_len: usize) -> Result<Stop, Corrupt> {
         loop {
             let most = max_len.saturating_sub(output.len());
             if most == 0 {
@@ -151,7 +104,7 @@ impl Decompressor {
             let room_len = room.len().min(most);
             let (taken, written) = (self.0.total_in(), self.0.total_out());
             let room = room.get_mut(..room_len).unwrap_or_default();
-            let result = self.0.decompress_uninit(input, room, flush);
+            let result = self.0.decompress_uninit(input, room, InflateFlush::NoFlush);
             let written = (self.0.total_out() - written) as usize;
             // SAFETY: the decompressor has written that much into the spare room.
             unsafe { output.set_len(output.len() + written) };
@@ -164,5 +117,16 @@ impl Decompressor {
                 _ => {}
             }
         }
+    }
+
+    /// Takes the [`TAIL`], which must be the end of a stored block without content: whatever else it might be read as,
+    /// the message was cut.
+    pub(super) fn finish(&mut self) -> Result<(), Corrupt> {
+        let [a, b, c, d] = TAIL;
+        // At the end of a block the decompressor is to stop, in front of a byte that cannot follow.
+        let (taken, written) = (self.0.total_in(), self.0.total_out());
+        let result = self.0.decompress(&[a, b, c, d, 0xff], &mut [0; 8], InflateFlush::Block);
+        let at_its_end = self.0.total_in() - taken == TAIL.len() as u64 && self.0.total_out() == written;
+        if result == Ok(Status::Ok) && at_its_end { Ok(()) } else { Err(Corrupt) }
     }
 }

@@ -3,7 +3,7 @@
 use super::lending::{Place, Ready, What};
 use super::{BLOCK, Delivery, Frame, Handling, Progress, Reader};
 use crate::error::ProtocolError;
-use crate::mask::mask;
+use crate::mask::{self, mask};
 use crate::message::Kind;
 use crate::pool;
 
@@ -11,19 +11,14 @@ impl Reader {
     /// Takes payload of a message that is put together, or of one whose rest is skipped: its window is needed all the
     /// same.
     pub(super) fn whole_compressed(&mut self, frame: Frame, payload: &mut [u8]) -> Result<(), ProtocolError> {
-        let mut frame = frame;
-        let mut payload = payload;
-        loop {
-            let (block, behind) = payload.split_at_mut(payload.len().min(BLOCK));
-            mask(block, frame.key);
+        let mut key = frame.key;
+        for block in payload.chunks_mut(BLOCK) {
+            mask(block, key);
+            key = mask::advance(key, block.len());
             let mut rest = &*block;
-            while self.inflate(&mut rest, frame.is_last(block), Delivery::Whole)? {}
-            frame = frame.after(block.len());
-            payload = behind;
-            if payload.is_empty() {
-                return Ok(());
-            }
+            while self.inflate(&mut rest, Delivery::Whole)? {}
         }
+        Ok(())
     }
 
     /// Takes payload of a message whose parts are lent as they come; also tells where in the input that ends.
@@ -40,9 +35,9 @@ impl Reader {
             let block = input.get_mut(at..end.min(at + BLOCK)).unwrap_or_default();
             mask(block, frame.key);
             let mut rest = &*block;
-            let full = self.inflate(&mut rest, frame.is_last(block), Delivery::Parts)?;
+            let full = self.inflate(&mut rest, Delivery::Parts)?;
             let used = block.len() - rest.len();
-            frame = frame.after(used);
+            frame = Frame { remaining: frame.remaining - used as u64, key: mask::advance(frame.key, used), ..frame };
             // What the output had no room for comes again.
             mask(block.get_mut(used..).unwrap_or_default(), frame.key);
             at += used;
@@ -73,7 +68,7 @@ impl Reader {
         let kind = message.kind;
         inflater.record(&self.buffer);
         if last {
-            inflater.finish(&[]);
+            inflater.finish(&[])?;
             message.utf8.finish().map_err(|_| ProtocolError::InvalidUtf8)?;
             self.message = None;
         } else if self.buffer.len() > message.utf8.carried() {
@@ -90,9 +85,9 @@ impl Reader {
         Ok(Some(Ready { what: What::Piece { kind, last }, place: Place::Buffer }))
     }
 
-    /// Inflates from the front of `input`, which may be the `last` of its message, to the end of the buffer. Tells
-    /// whether that has as many bytes as a piece may have, so that there may be more.
-    fn inflate(&mut self, input: &mut &[u8], last: bool, delivery: Delivery) -> Result<bool, ProtocolError> {
+    /// Inflates from the front of `input` to the end of the buffer. Tells whether that has as many bytes as a piece may
+    /// have, so that there may be more.
+    pub(super) fn inflate(&mut self, input: &mut &[u8], delivery: Delivery) -> Result<bool, ProtocolError> {
         let (Some(message), Some(inflater)) = (&mut self.message, &mut self.inflater) else { return Ok(false) };
         if self.buffer.capacity() == 0 {
             self.buffer = pool::take();
@@ -106,7 +101,7 @@ impl Reader {
         // One byte beyond the limit tells that it is exceeded.
         let allowed =
             usize::try_from(limit.saturating_sub(inflater.inflated()).saturating_add(1)).unwrap_or(usize::MAX);
-        let result = inflater.inflate(input, last, &mut self.buffer, before.saturating_add(allowed).min(most));
+        let result = inflater.inflate(input, &mut self.buffer, before.saturating_add(allowed).min(most));
         let excess = inflater.inflated().saturating_sub(limit);
         if message.handling == Handling::Discarded {
             inflater.record(&self.buffer);

@@ -102,18 +102,6 @@ struct Frame {
     fin: bool,
 }
 
-impl Frame {
-    /// The frame when `count` more bytes of it were received.
-    fn after(self, count: usize) -> Self {
-        Self { remaining: self.remaining - count as u64, key: mask::advance(self.key, count), ..self }
-    }
-
-    /// Whether its message ends with these bytes of it.
-    fn is_last(&self, payload: &[u8]) -> bool {
-        self.fin && self.remaining == payload.len() as u64
-    }
-}
-
 /// A message whose last frame has not come, or not come in full.
 struct Unfinished {
     kind: Kind,
@@ -278,11 +266,10 @@ impl Reader {
         result
     }
 
-    /// Whether nothing can be produced without more input. Takes back what the last event lent.
+    /// Whether nothing can be produced, or given back, without more input.
     #[inline]
-    pub(crate) fn needs_input(&mut self) -> bool {
-        self.give_back();
-        matches!(self.phase, Phase::Open) && matches!(self.progress, Progress::Header { .. })
+    pub(crate) fn needs_input(&self) -> bool {
+        matches!(self.phase, Phase::Open) && matches!(self.progress, Progress::Header { .. }) && !self.lent
     }
 
     /// The message at the start of the input, if it lies there whole, as one frame.
@@ -453,7 +440,8 @@ impl Reader {
     /// Counts `count` bytes of the frame as received.
     #[inline]
     fn received(&mut self, frame: Frame, count: usize) -> Frame {
-        let frame = frame.after(count);
+        let key = mask::advance(frame.key, count);
+        let frame = Frame { remaining: frame.remaining - count as u64, key, ..frame };
         self.progress = if frame.remaining == 0 { Progress::START } else { Progress::Payload(frame) };
         frame
     }
@@ -524,6 +512,8 @@ impl Reader {
             Handling::Parts | Handling::Discarded => {
                 message.handling = Handling::Discarded;
                 if message.compressed {
+                    // The last piece may have been full, with more to come of input that is used up.
+                    while self.inflate(&mut &[][..], Delivery::Whole)? {}
                     self.whole_compressed(frame, here)?;
                 }
             }
@@ -589,7 +579,7 @@ impl Reader {
         if message.compressed
             && let Some(inflater) = &mut self.inflater
         {
-            inflater.finish(&self.buffer);
+            inflater.finish(&self.buffer)?;
         }
         self.message = None;
         if handling != Handling::Assembled {
