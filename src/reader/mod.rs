@@ -266,10 +266,11 @@ impl Reader {
         result
     }
 
-    /// Whether nothing can be produced, or given back, without more input.
+    /// Whether nothing can be produced without more input. Takes back what the last event lent.
     #[inline]
-    pub(crate) fn needs_input(&self) -> bool {
-        matches!(self.phase, Phase::Open) && matches!(self.progress, Progress::Header { .. }) && !self.lent
+    pub(crate) fn needs_input(&mut self) -> bool {
+        self.give_back();
+        matches!(self.phase, Phase::Open) && matches!(self.progress, Progress::Header { .. })
     }
 
     /// The message at the start of the input, if it lies there whole, as one frame.
