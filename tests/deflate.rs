@@ -516,7 +516,52 @@ fn rfc_7692_7_2_2_2_and_d4_behind_a_final_block_the_message_goes_on_with_its_win
     }
 }
 
-/// A match that reaches back the whole window, and one byte further, over final blocks and over messages.
+/// A fixed block with a match of three bytes so far back, and the empty block behind it.
+fn refer_back(distance: usize) -> Vec<u8> {
+    let (mut bits, mut count) = (0u64, 0);
+    let mut put = |value: usize, len: u32| {
+        bits |= (value as u64) << count;
+        count += len;
+    };
+    // Distances from 2^(n + 1) + 1 have n more bits, each half of them a code.
+    let more = (distance - 1).ilog2() - 1;
+    let code = 2 * (more as usize + 1) + ((distance - 1) >> more & 1);
+    put(0b010, 3); // not final, fixed
+    put(0b100_0000, 7); // length 3
+    put((code as u8).reverse_bits() as usize >> 3, 5);
+    put((distance - 1) & ((1 << more) - 1), more);
+    put(0, 7); // the end of the block
+    put(0, 3); // the empty block
+    bits.to_le_bytes()[..(count as usize).div_ceil(8)].to_vec()
+}
+
+/// What a window has behind a final block does not hang on how the bytes arrive, either.
+#[test]
+fn d4_behind_a_final_block_no_distance_is_larger_than_the_agreed_window() {
+    let fill = noise(2000, 6);
+    for role in BOTH {
+        for window in [WindowBits::Bits8, WindowBits::Bits9, WindowBits::Bits10] {
+            for takeover in [true, false] {
+                for pieces in [1, 3] {
+                    for (distance, fails) in [(window.size(), false), (window.size() + 1, true)] {
+                        let mut raw = RawDeflate::new(0, 15, 8);
+                        let mut payload = Vec::new();
+                        fill.chunks(2000 / pieces).for_each(|piece| payload.extend(raw.finish(piece)));
+                        payload.extend(refer_back(distance));
+                        let stream = compressed(role, BINARY, &payload);
+                        let outcome = receive_all_ways(role, parameters(window, takeover), &config(), &stream);
+                        assert_eq!(outcome.error, fails.then_some(ProtocolError::InvalidDeflate), "{window:?}");
+                        let start = fill.len() - distance;
+                        let expected = [&fill[..], &fill[start..start + 3]].concat();
+                        assert!(fails || outcome.payloads() == [expected]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A match that reaches back the whole window, over final blocks and over messages.
 #[test]
 fn d4_a_window_is_whole_behind_a_final_block() {
     let fill = noise(40_000, 5);
@@ -528,19 +573,7 @@ fn d4_a_window_is_whole_behind_a_final_block() {
                 for piece in fill.chunks(cut) {
                     blocks.push([raw.finish(piece), FINAL.repeat(finals)].concat());
                 }
-                // A fixed block: length 3 at distance 32 768, and its end.
-                let (mut bits, mut count) = (0u64, 0);
-                let mut put = |value: u64, len: u32| {
-                    bits |= value << count;
-                    count += len;
-                };
-                put(0b010, 3); // not final, fixed
-                put(0b100_0000, 7); // length 3
-                put(0b1_0111, 5); // distance 24 577 to 32 768: code 29, bits reversed
-                put(0x1fff, 13);
-                put(0, 7); // end of block
-                put(0, 3); // the empty stored block
-                let back = &bits.to_le_bytes()[..(count as usize).div_ceil(8)];
+                let back = &refer_back(32_768)[..];
                 let expected = fill[fill.len() - 32_768..][..3].to_vec();
                 let (stream, expected) = if whole {
                     let payload = [&blocks.concat()[..], back].concat();

@@ -5,11 +5,17 @@
 use std::fs;
 use std::path::Path;
 
+#[cfg(feature = "deflate")]
+#[path = "support/deflate.rs"]
+mod deflate;
 #[path = "support/fuzz_core.rs"]
 mod fuzz_core;
 #[cfg(feature = "handshake")]
 #[path = "support/fuzz_handshake.rs"]
 mod fuzz_handshake;
+#[cfg(feature = "deflate")]
+#[path = "support/fuzz_inflate.rs"]
+mod fuzz_inflate;
 #[path = "support/naive.rs"]
 mod naive;
 
@@ -45,4 +51,10 @@ fn request() {
 #[test]
 fn response() {
     replay("response", fuzz_handshake::response);
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn inflate() {
+    replay("inflate", fuzz_inflate::inflate);
 }

@@ -64,6 +64,7 @@ impl Inflater {
 
     /// Inflates from the front of `input`, which is shortened by what was used up, to the end of `output`. Tells
     /// whether that is full: it has `max_len` bytes, and there may be more.
+    #[inline]
     pub(crate) fn inflate(
         &mut self,
         input: &mut &[u8],
@@ -91,20 +92,21 @@ impl Inflater {
         if self.final_blocks > self.max_final_blocks {
             return Err(ProtocolError::TooManyFragments { limit: self.max_final_blocks });
         }
-        let unrecorded = self.unrecorded(output);
+        self.record(output);
         if let Some(context) = &mut self.context {
             context.reset();
             let (older, newer) = self.history.as_slices();
-            for window in [older, newer, unrecorded] {
-                context.remember(window);
-            }
+            context.remember(older);
+            context.remember(newer);
         }
         Ok(())
     }
 
-    /// Notes what was inflated to the end of `output`, before it is lent or cleared.
+    /// Notes what was inflated to the end of `output`, before it is lent or cleared, or the decompressor's window goes.
+    #[inline]
     pub(crate) fn record(&mut self, output: &[u8]) {
-        let unrecorded = self.unrecorded(output);
+        let count = usize::try_from(self.inflated - self.recorded).unwrap_or(usize::MAX);
+        let unrecorded = output.get(output.len().saturating_sub(count)..).unwrap_or_default();
         self.recorded = self.inflated;
         let kept = unrecorded.get(unrecorded.len().saturating_sub(self.window)..).unwrap_or_default();
         if self.history.capacity() == 0 && !self.takeover {
@@ -117,11 +119,6 @@ impl Inflater {
             self.history.reserve_exact(growth);
         }
         self.history.extend(kept);
-    }
-
-    fn unrecorded<'a>(&self, output: &'a [u8]) -> &'a [u8] {
-        let count = usize::try_from(self.inflated - self.recorded).unwrap_or(usize::MAX);
-        output.get(output.len().saturating_sub(count)..).unwrap_or_default()
     }
 
     /// Ends the message, of which `output` is what was not recorded.

@@ -90,6 +90,7 @@ impl Decompressor {
 
     /// Inflates from the front of `input`, which is shortened by what was used up, to the end of `output`, until that
     /// has `max_len` bytes. Memory grows with what was inflated.
+    #[inline]
     #[allow(unsafe_code)]
     pub(super) fn inflate(&mut self, input: &mut &[u8], output: &mut Vec<u8>, max_len: usize) -> Result<Stop, Corrupt> {
         loop {
@@ -121,6 +122,7 @@ impl Decompressor {
 
     /// Takes the [`TAIL`], which must be the end of a stored block without content: whatever else it might be read as,
     /// the message was cut.
+    #[inline]
     pub(super) fn finish(&mut self) -> Result<(), Corrupt> {
         let [a, b, c, d] = TAIL;
         // At the end of a block the decompressor is to stop, in front of a byte that cannot follow.

@@ -1,7 +1,7 @@
 //! Payload that is inflated as it comes (RFC 7692 §6.2), into the buffer of its message.
 
-use super::lending::{Place, Ready, What};
-use super::{BLOCK, Delivery, Frame, Handling, Progress, Reader};
+use super::lending::{Place, Ready, Step, What};
+use super::{BLOCK, Delivery, Frame, Handling, Progress, Reader, Unfinished, WholeMessage};
 use crate::error::ProtocolError;
 use crate::mask::{self, mask};
 use crate::message::Kind;
@@ -19,6 +19,17 @@ impl Reader {
             while self.inflate(&mut rest, Delivery::Whole)? {}
         }
         Ok(())
+    }
+
+    /// The step that finds a compressed message whole in the input, as one frame.
+    pub(super) fn take_compressed(&mut self, whole: &WholeMessage, input: &mut [u8]) -> Result<Step, ProtocolError> {
+        let payload = input.get_mut(whole.start..whole.end).unwrap_or_default();
+        mask(payload, whole.key);
+        self.message = Some(Unfinished { announced: payload.len() as u64, ..Unfinished::new(whole.kind, true) });
+        self.check_announced(Delivery::Whole)?;
+        let mut rest = &*payload;
+        while self.inflate(&mut rest, Delivery::Whole)? {}
+        Ok(Step { consumed: whole.end, ready: self.finish_message()? })
     }
 
     /// Takes payload of a message whose parts are lent as they come; also tells where in the input that ends.
@@ -87,6 +98,7 @@ impl Reader {
 
     /// Inflates from the front of `input` to the end of the buffer. Tells whether that has as many bytes as a piece may
     /// have, so that there may be more.
+    #[inline]
     pub(super) fn inflate(&mut self, input: &mut &[u8], delivery: Delivery) -> Result<bool, ProtocolError> {
         let (Some(message), Some(inflater)) = (&mut self.message, &mut self.inflater) else { return Ok(false) };
         if self.buffer.capacity() == 0 {

@@ -114,6 +114,14 @@ struct Unfinished {
     announced: u64,
 }
 
+impl Unfinished {
+    #[inline]
+    fn new(kind: Kind, compressed: bool) -> Self {
+        let (handling, utf8) = (Handling::Assembled, Utf8::default());
+        Self { kind, handling, compressed, utf8, fragments: 0, announced: 0 }
+    }
+}
+
 /// What becomes of a message's payload.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Handling {
@@ -139,6 +147,7 @@ impl Control {
 /// A message that lies whole in the input.
 struct WholeMessage {
     kind: Kind,
+    compressed: bool,
     key: [u8; 4],
     start: usize,
     end: usize,
@@ -257,6 +266,7 @@ impl Reader {
             Phase::Failed(error) => return Err(error),
         }
         let result = match self.whole_message(input) {
+            Some(whole) if delivery == Delivery::Whole && whole.compressed => self.take_compressed(&whole, input),
             Some(whole) if delivery == Delivery::Whole => whole.take(input),
             _ => self.run(input, delivery),
         };
@@ -279,7 +289,7 @@ impl Reader {
         if self.lent || !matches!(self.phase, Phase::Open) {
             return None;
         }
-        let whole = self.whole_message(input)?;
+        let whole = self.whole_message(input).filter(|whole| !whole.compressed)?;
         let (used, rest) = mem::take(input).split_at_mut_checked(whole.end)?;
         let payload = match whole.unmask(used) {
             Ok(payload) => Payload::from(payload),
@@ -303,9 +313,11 @@ impl Reader {
     fn whole_message(&self, input: &[u8]) -> Option<WholeMessage> {
         let is_between = matches!(self.progress, Progress::Header { len: 0, .. }) && self.message.is_none();
         let &[first, second, ..] = input else { return None };
-        let kind = match first {
-            0x81 => Kind::Text,
-            0x82 => Kind::Binary,
+        let (kind, compressed) = match first {
+            0x81 => (Kind::Text, false),
+            0x82 => (Kind::Binary, false),
+            0xc1 if self.inflater.is_some() => (Kind::Text, true),
+            0xc2 if self.inflater.is_some() => (Kind::Binary, true),
             _ => return None,
         };
         let (len, mask_at) = match second & 0b0111_1111 {
@@ -320,9 +332,11 @@ impl Reader {
         if !is_between || is_masked != (self.role == Role::Server) || len > self.max_message_size {
             return None;
         }
+
         let (key, start) =
             if is_masked { (*input.get(mask_at..)?.first_chunk()?, mask_at + 4) } else { ([0; 4], mask_at) };
-        (start + len <= input.len()).then_some(WholeMessage { kind, key, start, end: start + len })
+        let end = start + len;
+        (end <= input.len()).then_some(WholeMessage { kind, compressed, key, start, end })
     }
 
     fn run(&mut self, input: &mut [u8], delivery: Delivery) -> Result<Step, ProtocolError> {
@@ -389,8 +403,7 @@ impl Reader {
         match (kind, &self.message) {
             (Some(_), Some(_)) => return Err(ProtocolError::ExpectedContinuation), // §5.4
             (Some(kind), None) => {
-                let (handling, utf8) = (Handling::Assembled, Utf8::default());
-                self.message = Some(Unfinished { kind, handling, compressed, utf8, fragments: 0, announced: 0 });
+                self.message = Some(Unfinished::new(kind, compressed));
             }
             (None, None) if header.opcode == Opcode::Continuation => {
                 return Err(ProtocolError::UnexpectedContinuation); // §5.4
@@ -502,7 +515,7 @@ impl Reader {
         match message.handling {
             Handling::Assembled if message.compressed => self.whole_compressed(frame, here)?,
             Handling::Assembled if done && frame.fin && message.fragments == 1 && self.buffer.is_empty() => {
-                let whole = WholeMessage { kind: message.kind, key: frame.key, start: at, end };
+                let whole = WholeMessage { kind: message.kind, compressed: false, key: frame.key, start: at, end };
                 self.message = None;
                 self.progress = Progress::START;
                 // Room that was made, and not used, goes back with the message.
@@ -572,9 +585,11 @@ impl Reader {
 
     /// Ends the message if this was its last frame and all of it is here.
     fn finish_frame(&mut self, frame: Frame) -> Result<Option<Ready>, ProtocolError> {
-        let Some(message) = self.message.as_mut().filter(|_| frame.remaining == 0 && frame.fin) else {
-            return Ok(None);
-        };
+        if frame.remaining == 0 && frame.fin { self.finish_message() } else { Ok(None) }
+    }
+
+    fn finish_message(&mut self) -> Result<Option<Ready>, ProtocolError> {
+        let Some(message) = &mut self.message else { return Ok(None) };
         let (kind, handling) = (message.kind, message.handling);
         let complete = message.utf8.finish();
         if message.compressed

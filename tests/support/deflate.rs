@@ -165,6 +165,8 @@ impl RawInflate {
 #[derive(Default)]
 pub struct Naive {
     output: Vec<u8>,
+    /// How many bytes the next message may have.
+    pub most: Option<usize>,
     /// The furthest that a match has reached back.
     pub furthest: usize,
     /// How many blocks there were of each type.
@@ -240,6 +242,7 @@ impl Naive {
         let compressed = [payload, &TAIL].concat();
         let mut bits = Bits { bytes: &compressed, at: 0 };
         let from = self.output.len();
+        let most = from.saturating_add(self.most.take().unwrap_or(usize::MAX));
         let mut last_is_empty = false;
         while !bits.is_at_end() {
             let is_final = bits.bit()? == 1;
@@ -247,13 +250,13 @@ impl Naive {
             *self.blocks.get_mut(kind)? += 1;
             let before = self.output.len();
             match kind {
-                0 => self.stored(&mut bits)?,
+                0 => self.stored(&mut bits, most)?,
                 1 => {
                     let lengths: Vec<usize> =
                         [(8, 144), (9, 112), (7, 24), (8, 8)].iter().flat_map(|&(len, n)| vec![len; n]).collect();
-                    self.compressed(&mut bits, &Huffman::new(&lengths), &Huffman::new(&[5; 30]))?;
+                    self.compressed(&mut bits, &Huffman::new(&lengths), &Huffman::new(&[5; 30]), most)?;
                 }
-                _ => self.dynamic(&mut bits)?,
+                _ => self.dynamic(&mut bits, most)?,
             }
             last_is_empty = kind == 0 && before == self.output.len();
             if is_final {
@@ -264,10 +267,10 @@ impl Naive {
         last_is_empty.then(|| self.output[from..].to_vec())
     }
 
-    fn stored(&mut self, bits: &mut Bits<'_>) -> Option<()> {
+    fn stored(&mut self, bits: &mut Bits<'_>, most: usize) -> Option<()> {
         bits.align();
         let (len, check) = (bits.bits(16)?, bits.bits(16)?);
-        if len ^ check != 0xffff {
+        if len ^ check != 0xffff || self.output.len() + len > most {
             return None;
         }
         for _ in 0..len {
@@ -277,7 +280,7 @@ impl Naive {
         Some(())
     }
 
-    fn dynamic(&mut self, bits: &mut Bits<'_>) -> Option<()> {
+    fn dynamic(&mut self, bits: &mut Bits<'_>, most: usize) -> Option<()> {
         const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
         let (literals, distances, codes) = (257 + bits.bits(5)?, 1 + bits.bits(5)?, 4 + bits.bits(4)?);
         let mut lengths = [0; 19];
@@ -306,11 +309,14 @@ impl Naive {
         if !literals.is_whole(true) || !distances.is_whole(true) {
             return None;
         }
-        self.compressed(bits, &literals, &distances)
+        self.compressed(bits, &literals, &distances, most)
     }
 
-    fn compressed(&mut self, bits: &mut Bits<'_>, literals: &Huffman, distances: &Huffman) -> Option<()> {
+    fn compressed(&mut self, bits: &mut Bits<'_>, literals: &Huffman, distances: &Huffman, most: usize) -> Option<()> {
         loop {
+            if self.output.len() > most {
+                return None;
+            }
             let symbol = literals.symbol(bits)?;
             let len = match symbol {
                 0..=255 => {
