@@ -37,7 +37,7 @@ impl Deflating {
 }
 
 impl Inflating {
-    pub(crate) fn max_compressed_size(&self, _: u64) -> u64 {
+    pub(crate) fn max_compressed_size(&self, _: u64, _: u32) -> u64 {
         match *self {}
     }
 

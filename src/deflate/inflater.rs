@@ -51,10 +51,12 @@ impl Inflater {
         }
     }
 
-    /// How many bytes a message may have on the wire that may inflate to `limit`.
-    pub(crate) fn max_compressed_size(&self, limit: u64) -> u64 {
-        // What cannot be compressed grows, at worst by an eighth with the smallest memory level.
-        self.max_compressed_size.unwrap_or(limit.saturating_add(limit / 8).saturating_add(64))
+    /// How many bytes a message may have on the wire, in so many frames, that may inflate to `limit`.
+    pub(crate) fn max_compressed_size(&self, limit: u64, frames: u32) -> u64 {
+        // What cannot be compressed grows, at worst by an eighth with the smallest memory level; and each frame may have
+        // been flushed.
+        let growth = (limit / 8).saturating_add(64 * u64::from(frames));
+        self.max_compressed_size.unwrap_or(limit.saturating_add(growth))
     }
 
     /// How many bytes of the message were inflated.

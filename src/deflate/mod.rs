@@ -101,7 +101,7 @@ pub(crate) fn halves(role: Role, agreed: &Agreed, config: &Config) -> (Option<In
 /// | `level` | 1 | 0 to 9 |
 /// | `memory_level` | 5 | 1 to 9 |
 /// | `threshold` | 256 | bytes |
-/// | `max_compressed_size` | an eighth more than the limit on the message | bytes |
+/// | `max_compressed_size` | an eighth more than the limit on the message, and 64 for each frame | bytes |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Deflate {

@@ -25,7 +25,8 @@ impl Reader {
     pub(super) fn take_compressed(&mut self, whole: &WholeMessage, input: &mut [u8]) -> Result<Step, ProtocolError> {
         let payload = input.get_mut(whole.start..whole.end).unwrap_or_default();
         mask(payload, whole.key);
-        self.message = Some(Unfinished { announced: payload.len() as u64, ..Unfinished::new(whole.kind, true) });
+        let announced = payload.len() as u64;
+        self.message = Some(Unfinished { fragments: 1, announced, ..Unfinished::new(whole.kind, true) });
         self.check_announced(Delivery::Whole)?;
         let mut rest = &*payload;
         while self.inflate(&mut rest, Delivery::Whole)? {}

@@ -445,7 +445,7 @@ impl Reader {
             _ => self.max_streamed_size,
         };
         let limit = match &self.inflater {
-            Some(inflater) if message.compressed => inflater.max_compressed_size(limit),
+            Some(inflater) if message.compressed => inflater.max_compressed_size(limit, message.fragments),
             _ => limit,
         };
         if message.announced > limit { Err(ProtocolError::MessageTooBig { limit }) } else { Ok(()) }
