@@ -332,7 +332,6 @@ impl Reader {
         if !is_between || is_masked != (self.role == Role::Server) || len > self.max_message_size {
             return None;
         }
-
         let (key, start) =
             if is_masked { (*input.get(mask_at..)?.first_chunk()?, mask_at + 4) } else { ([0; 4], mask_at) };
         let end = start + len;
