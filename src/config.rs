@@ -124,8 +124,8 @@ impl Config {
         self
     }
 
-    /// The largest number of frames one message may be cut into, at least one; more fail the connection with 1009. In a
-    /// compressed message there may be as many final DEFLATE blocks, too.
+    /// The largest number of frames one message may be cut into, at least one; more fail the connection with 1009. A
+    /// compressed message may have as many final DEFLATE blocks, but no more than 1024.
     pub const fn max_fragments(mut self, frames: u32) -> Self {
         self.max_fragments = if frames == 0 { 1 } else { frames };
         self

@@ -1,16 +1,8 @@
-//! The thread's free lists of buffers and of zlib's states, so that a connection owns one only while it holds data.
+//! The thread's free lists of buffers, so that a connection owns one only while it holds data.
 //!
 //! Only buffers of a usual size are kept, and only a few: what a burst needed goes back to the allocator.
 
-#[cfg(feature = "deflate")]
-use alloc::boxed::Box;
 use alloc::vec::Vec;
-
-#[cfg(feature = "deflate")]
-use zlib_rs::DeflateConfig;
-
-#[cfg(feature = "deflate")]
-use crate::deflate::{Compressor, Decompressor};
 
 /// The size of the buffers that drivers read into, and the largest capacity that is kept.
 #[cfg(feature = "std")]
@@ -56,42 +48,11 @@ pub(crate) fn give_filled(mut buffer: Vec<u8>, used: usize) {
     }
 }
 
-/// A compressor like this that has seen nothing, if one is at hand.
-#[cfg(feature = "deflate")]
-pub(crate) fn take_compressor(config: &DeflateConfig) -> Option<Box<Compressor>> {
-    let mut compressor = thread::COMPRESSORS.with(|list| thread::pop_where(list, |kept| kept.is(config)))?;
-    compressor.reset();
-    Some(compressor)
-}
-
-/// Gives a compressor back, whatever it has seen.
-#[cfg(feature = "deflate")]
-pub(crate) fn give_compressor(compressor: Box<Compressor>) {
-    thread::COMPRESSORS.with(|list| thread::push_latest(list, compressor));
-}
-
-/// A decompressor that has seen nothing, if one is at hand.
-#[cfg(feature = "deflate")]
-pub(crate) fn take_decompressor() -> Option<Box<Decompressor>> {
-    let mut decompressor = thread::DECOMPRESSORS.with(|list| thread::pop_where(list, |_| true))?;
-    decompressor.reset();
-    Some(decompressor)
-}
-
-/// Gives a decompressor back, whatever it has seen.
-#[cfg(feature = "deflate")]
-pub(crate) fn give_decompressor(decompressor: Box<Decompressor>) {
-    thread::DECOMPRESSORS.with(|list| thread::push_latest(list, decompressor));
-}
-
 #[cfg(feature = "std")]
-mod thread {
+pub(crate) mod thread {
     use alloc::vec::Vec;
     use core::cell::RefCell;
     use std::thread::LocalKey;
-
-    #[cfg(feature = "deflate")]
-    pub(super) use self::states::*;
 
     /// Smaller buffers are not worth keeping.
     pub(super) const MIN_KEPT: usize = 1 << 10;
@@ -99,14 +60,14 @@ mod thread {
     /// How many buffers of each sort a thread keeps.
     const MAX_KEPT: usize = 8;
 
-    pub(super) type List<T> = RefCell<Vec<T>>;
+    pub(crate) type List<T> = RefCell<Vec<T>>;
 
     /// A list of the thread, which may be ending and have none any more.
-    pub(super) struct Local<T: 'static>(&'static LocalKey<List<T>>);
+    pub(crate) struct Local<T: 'static>(pub(crate) &'static LocalKey<List<T>>);
 
     impl<T> Local<T> {
         #[inline]
-        pub(super) fn with<R: Default>(&self, act: impl FnOnce(&List<T>) -> R) -> R {
+        pub(crate) fn with<R: Default>(&self, act: impl FnOnce(&List<T>) -> R) -> R {
             self.0.try_with(act).unwrap_or_default()
         }
     }
@@ -128,42 +89,6 @@ mod thread {
         let mut list = list.borrow_mut();
         if list.len() < MAX_KEPT {
             list.push(buffer);
-        }
-    }
-
-    #[cfg(feature = "deflate")]
-    mod states {
-        use alloc::boxed::Box;
-        use alloc::vec::Vec;
-        use core::cell::RefCell;
-
-        use super::{List, Local};
-        use crate::deflate::{Compressor, Decompressor};
-
-        /// How many states of each sort a thread keeps. A compressor has up to half a megabyte.
-        const MAX_STATES: usize = 4;
-
-        std::thread_local! {
-            static COMPRESSOR_LIST: List<Box<Compressor>> = const { RefCell::new(Vec::new()) };
-            static DECOMPRESSOR_LIST: List<Box<Decompressor>> = const { RefCell::new(Vec::new()) };
-        }
-        pub(crate) const COMPRESSORS: Local<Box<Compressor>> = Local(&COMPRESSOR_LIST);
-        pub(crate) const DECOMPRESSORS: Local<Box<Decompressor>> = Local(&DECOMPRESSOR_LIST);
-
-        /// Takes the latest that fits.
-        pub(crate) fn pop_where<T>(list: &List<T>, fits: impl Fn(&T) -> bool) -> Option<T> {
-            let mut list = list.borrow_mut();
-            let at = list.iter().rposition(fits)?;
-            Some(list.remove(at))
-        }
-
-        /// Keeps it in the place of the oldest, which may be of a sort that nobody needs any more.
-        pub(crate) fn push_latest<T>(list: &List<T>, state: T) {
-            let mut list = list.borrow_mut();
-            if list.len() == MAX_STATES {
-                list.remove(0);
-            }
-            list.push(state);
         }
     }
 }

@@ -84,7 +84,7 @@ impl Writer {
 
     /// The same where compression was agreed on. Whether the message is worth it is found out here, and does not burden
     /// the others.
-    #[cold]
+    #[inline(never)]
     fn send_deflating(&mut self, start: Start, message: Message<'_>) {
         let deflater = self
             .deflater
@@ -102,6 +102,9 @@ impl Writer {
     }
 
     /// Queues a message that was encoded once for many receivers. A client masks it anew.
+    ///
+    /// Where it is compressed, and windows are kept, what is sent next begins a new one: the peer's has seen this message,
+    /// and ours has not.
     ///
     /// # Errors
     /// As [`send`](Self::send).

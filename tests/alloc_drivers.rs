@@ -315,12 +315,12 @@ fn the_structs_have_their_sizes() {
         )*};
     }
     assert_sizes! {
-        sockeye::Connection: 304,
-        sockeye::Reader: 144,
+        sockeye::Connection: 288,
+        sockeye::Reader: 128,
         sockeye::Writer: 104,
-        over_tokio::WebSocket<tokio::net::TcpStream>: 528,
-        futures::WebSocket<Compat<tokio::net::TcpStream>>: 544,
-        blocking::WebSocket<std::net::TcpStream>: 608,
+        over_tokio::WebSocket<tokio::net::TcpStream>: 512,
+        futures::WebSocket<Compat<tokio::net::TcpStream>>: 528,
+        blocking::WebSocket<std::net::TcpStream>: 592,
     }
 }
 

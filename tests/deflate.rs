@@ -566,7 +566,7 @@ fn d4_behind_a_final_block_no_distance_is_larger_than_the_agreed_window() {
 fn d4_a_window_is_whole_behind_a_final_block() {
     let fill = noise(40_000, 5);
     for role in BOTH {
-        for (cut, finals) in [(40_000, 1), (20_000, 2), (100, 1), (7, 3), (39_999, 1)] {
+        for (cut, finals) in [(40_000, 1), (20_000, 2), (100, 1), (400, 3), (39_999, 1)] {
             for whole in [true, false] {
                 let mut raw = RawDeflate::new(0, 15, 8);
                 let mut blocks: Vec<Vec<u8>> = Vec::new();
@@ -596,15 +596,17 @@ fn d4_final_blocks_are_bounded_like_fragments() {
     for role in BOTH {
         for takeover in [true, false] {
             let agreed = parameters(WindowBits::Bits15, takeover);
-            let config = config().max_fragments(1000);
-            let payload = |blocks: usize| [&FINAL.repeat(blocks)[..], HELLO[0].1].concat();
-            // Counted for each message anew.
-            let stream = compressed(role, TEXT, &payload(1000)).repeat(3);
-            assert_eq!(receive_all_ways(role, agreed, &config, &stream), Outcome::texts(["Hello"; 3]));
-            let stream = compressed(role, TEXT, &payload(1001));
-            let expected = Outcome::failed(ProtocolError::TooManyFragments { limit: 1000 });
-            assert_eq!(receive_all_ways(role, agreed, &config, &stream), expected);
-            assert_eq!(expected.error.map(|error| error.close_code()), Some(CloseCode::MESSAGE_TOO_BIG));
+            // No more than that, whatever the configuration: a final block costs a copy of the window.
+            for (config, limit) in [(config().max_fragments(1000), 1000), (config().unlimited(), 1024)] {
+                let payload = |blocks: u32| [&FINAL.repeat(blocks as usize)[..], HELLO[0].1].concat();
+                // Counted for each message anew.
+                let stream = compressed(role, TEXT, &payload(limit)).repeat(3);
+                assert_eq!(receive_all_ways(role, agreed, &config, &stream), Outcome::texts(["Hello"; 3]));
+                let stream = compressed(role, TEXT, &payload(limit + 1));
+                let expected = Outcome::failed(ProtocolError::TooManyFragments { limit });
+                assert_eq!(receive_all_ways(role, agreed, &config, &stream), expected);
+                assert_eq!(expected.error.map(|error| error.close_code()), Some(CloseCode::MESSAGE_TOO_BIG));
+            }
         }
     }
 }

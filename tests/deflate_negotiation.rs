@@ -82,7 +82,7 @@ fn answer_to(wishes: Parameters, lines: &[&str]) -> Option<String> {
     let shown = agreed.map(|agreed| agreed.to_string());
     assert_eq!(shown, answer.as_ref().map(|answer| answer.replace("; server_max_window_bits=15", "")));
 
-    let (response, over_http) = accept(lines).unwrap().deflate(Some(settings(wishes))).into_http().unwrap();
+    let (response, over_http) = accept(lines).unwrap().deflate(&config(wishes)).into_http().unwrap();
     let header = response.headers().get("sec-websocket-extensions").map(|value| value.to_str().unwrap());
     assert_eq!((header, over_http.deflate()), (answer.as_deref(), agreed), "the same through `http`");
     answer
@@ -308,7 +308,7 @@ fn rfc_7692_5_1_a_server_agrees_to_the_first_acceptable_offer_and_to_one_only() 
     }
     let accept = accept(&["permessage-deflate; client_max_window_bits"]).unwrap().select(&["chat"]);
     let mut out = Vec::new();
-    accept.deflate(Some(settings(client_bits(9)))).write(&mut out).unwrap();
+    accept.deflate(&config(client_bits(9))).write(&mut out).unwrap();
     let sent = String::from_utf8(out).unwrap();
     let next_to_the_protocol = format!("Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Extensions: {CLIENT_9}\r\n");
     assert!(sent.contains(&next_to_the_protocol), "{sent}");
@@ -318,7 +318,7 @@ fn rfc_7692_5_1_a_server_agrees_to_the_first_acceptable_offer_and_to_one_only() 
 fn rfc_7692_5_1_the_choices_of_a_server_come_in_any_order() {
     type Step = fn(Accept) -> Accept;
     let offers = ["permessage-deflate; client_max_window_bits"];
-    let deflate: Step = |accept| accept.deflate(Some(settings(client_bits(9))));
+    let deflate: Step = |accept| accept.deflate(&config(client_bits(9)));
     let steps: [(&[Step], Option<&str>, bool); 10] = [
         (&[], None, false),
         (&[deflate], None, true),
@@ -327,9 +327,9 @@ fn rfc_7692_5_1_the_choices_of_a_server_come_in_any_order() {
         (&[deflate, |accept| accept.select(&["other"])], None, true),
         (&[deflate, |accept| accept.subprotocol("chat")], Some("chat"), true),
         (&[|accept| accept.subprotocol("chat"), deflate, |accept| accept.select(&[])], None, true),
-        (&[deflate, |accept| accept.deflate(None)], None, false),
-        (&[|accept| accept.deflate(None), deflate], None, true),
-        (&[|accept| accept.deflate(Some(settings(PLAIN))), deflate], None, true),
+        (&[deflate, |accept| accept.deflate(&Config::DEFAULT)], None, false),
+        (&[|accept| accept.deflate(&Config::DEFAULT), deflate], None, true),
+        (&[|accept| accept.deflate(&config(PLAIN)), deflate], None, true),
     ];
     for (steps, subprotocol, is_compressed) in steps {
         let accept = steps.iter().fold(accept(&offers).unwrap(), |accept, step| step(accept));
@@ -348,7 +348,7 @@ fn rfc_7692_5_1_the_choices_of_a_server_come_in_any_order() {
     assert_eq!(connect(fresh(), config(server_bits(9))), Some(server_bits(9)));
     assert_eq!(connect(fresh().select(&["chat"]), config(PLAIN)), Some(PLAIN));
     assert_eq!(connect(deflate(fresh()), config(server_bits(9))), Some(client_bits(9)));
-    assert_eq!(connect(fresh().deflate(None), config(PLAIN)), None);
+    assert_eq!(connect(fresh().deflate(&Config::DEFAULT), config(PLAIN)), None);
 }
 
 #[test]
@@ -402,13 +402,13 @@ fn an_extended_connect_negotiates_in_the_response_of_its_stack() {
         let (parts, ()) = request.body(()).unwrap().into_parts();
         server::Request::from_http_connect(&parts, "websocket").unwrap().accept(Origins::Same).unwrap()
     };
-    let (response, agreed) = accept().deflate(Some(settings(FORGETFUL))).into_http().unwrap();
+    let (response, agreed) = accept().deflate(&config(FORGETFUL)).into_http().unwrap();
     let expected = Parameters { server_max_window_bits: bits(10), ..FORGETFUL };
     assert_eq!(response.headers()["sec-websocket-extensions"], expected.to_string());
     assert_eq!(agreed.deflate(), Some(expected));
     let untold = accept().connect(&config(PLAIN)).unwrap();
     assert_eq!(untold.agreed().deflate(), None, "nothing is agreed to that the client is not told");
-    let told = accept().deflate(Some(settings(PLAIN))).connect(&config(PLAIN)).unwrap();
+    let told = accept().deflate(&config(PLAIN)).connect(&config(PLAIN)).unwrap();
     assert_eq!(told.agreed().deflate(), Some(server_bits(10)));
 }
 

@@ -4,8 +4,10 @@ use std::hint::black_box;
 
 use sockeye::{Agreed, Config, Connection, Event, Role};
 
-/// What is counted.
-const PATHS: &[(&str, fn(usize))] = &[
+/// A name, and what is done so many times.
+type Path = (&'static str, fn(usize));
+
+const PATHS: &[Path] = &[
     ("receive text 0", |count| receive(0x81, 0, count)),
     ("receive text 16", |count| receive(0x81, 16, count)),
     ("receive text 125", |count| receive(0x81, 125, count)),

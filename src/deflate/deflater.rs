@@ -7,7 +7,7 @@ use core::fmt;
 use zlib_rs::DeflateConfig;
 
 use super::zlib::{Compressor, TAIL};
-use super::{Deflate, Parameters, WindowBits};
+use super::{Deflate, Parameters, WindowBits, states};
 use crate::frame::Role;
 use crate::pool;
 
@@ -76,9 +76,7 @@ impl Deflater {
     /// Appends the next piece of a message to `output`, such that the peer can inflate all of it at once.
     pub(crate) fn piece(&mut self, piece: &[u8], fin: bool, output: &mut Vec<u8>) {
         if !piece.is_empty() {
-            let context = self.context.get_or_insert_with(|| {
-                pool::take_compressor(&self.config).unwrap_or_else(|| Compressor::new(self.config))
-            });
+            let context = self.context.get_or_insert_with(|| states::take_compressor(self.config));
             context.compress(piece, output);
             if fin {
                 output.truncate(output.len().saturating_sub(TAIL.len()));
@@ -94,7 +92,7 @@ impl Deflater {
     /// The peer's window is not ours any more: the next message begins with an empty one.
     pub(crate) fn forget(&mut self) {
         if let Some(context) = self.context.take() {
-            pool::give_compressor(context);
+            states::give_compressor(context);
         }
     }
 }

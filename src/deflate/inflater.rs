@@ -6,11 +6,14 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::zlib::{Corrupt, Decompressor, Stop};
-use super::{Deflate, Parameters};
+use super::{Deflate, Parameters, states};
 use crate::config::Config;
 use crate::error::ProtocolError;
 use crate::frame::Role;
 use crate::pool;
+
+/// How many final blocks a message may have. Each costs a copy of the window, and need not be more than two bytes.
+const MAX_FINAL_BLOCKS: u32 = 1 << 10;
 
 /// Inflates what one end receives.
 ///
@@ -41,7 +44,7 @@ impl Inflater {
         Self {
             takeover: !no_takeover,
             max_compressed_size: deflate.max_compressed_size,
-            max_final_blocks: config.max_fragments,
+            max_final_blocks: config.max_fragments.min(MAX_FINAL_BLOCKS),
             window: window.size(),
             context: None,
             history: VecDeque::new(),
@@ -75,8 +78,7 @@ impl Inflater {
     ) -> Result<bool, ProtocolError> {
         loop {
             let before = output.len();
-            let context =
-                self.context.get_or_insert_with(|| pool::take_decompressor().unwrap_or_else(Decompressor::new));
+            let context = self.context.get_or_insert_with(states::take_decompressor);
             let stop = context.inflate(input, output, max_len);
             self.inflated += (output.len() - before) as u64;
             match stop? {
@@ -89,8 +91,7 @@ impl Inflater {
 
     /// Behind a block with BFINAL: a new stream with the same window (§7.2.2).
     fn begin_again(&mut self, output: &[u8]) -> Result<(), ProtocolError> {
-        // Each is at least two bytes for a copy of the window, so their number is bounded like that of frames.
-        self.final_blocks += 1;
+        self.final_blocks = self.final_blocks.saturating_add(1);
         if self.final_blocks > self.max_final_blocks {
             return Err(ProtocolError::TooManyFragments { limit: self.max_final_blocks });
         }
@@ -138,8 +139,9 @@ impl Inflater {
 
     fn forget(&mut self) {
         if let Some(context) = self.context.take() {
-            pool::give_decompressor(context);
+            states::give_decompressor(context);
         }
+        self.history.clear(); // or it would be put in order first
         pool::give(mem::take(&mut self.history).into());
     }
 }

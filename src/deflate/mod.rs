@@ -15,8 +15,8 @@
 //! # What it costs
 //!
 //! An idle connection whose ends forget their windows after each message, as [`Deflate::DEFAULT`] has it, owns 136 bytes
-//! of heap for compression. The states that it borrows for a message belong to the thread, which keeps at most four of
-//! each.
+//! of heap for compression. The states that it borrows for a message, as long as that is under way, belong to the thread,
+//! which keeps at most four of each.
 //!
 //! Where windows are kept, each connection owns a compressor and a decompressor from the first message on, in KiB:
 //!
@@ -53,12 +53,10 @@
 //!
 //! ```
 //! use sockeye::Deflate;
-//! use sockeye::deflate::{Parameters, WindowBits};
+//! use sockeye::deflate::WindowBits;
 //!
 //! const BITS: WindowBits = WindowBits::Bits12;
-//! const WINDOWS: Parameters =
-//!     Parameters { server_max_window_bits: BITS, client_max_window_bits: BITS, ..Parameters::DEFAULT };
-//! const DEFLATE: Deflate = Deflate::DEFAULT.parameters(WINDOWS).threshold(64);
+//! const DEFLATE: Deflate = Deflate::DEFAULT.context_takeover(true).window_bits(BITS, BITS).threshold(64);
 //! ```
 
 mod deflater;
@@ -66,6 +64,7 @@ mod forms;
 mod inflater;
 #[cfg(feature = "handshake")]
 pub(crate) mod negotiation;
+mod states;
 mod zlib;
 
 use alloc::boxed::Box;
@@ -74,7 +73,6 @@ use core::fmt;
 use self::deflater::Deflater;
 pub(crate) use self::forms::Forms;
 use self::inflater::Inflater;
-pub(crate) use self::zlib::{Compressor, Decompressor};
 use crate::config::Config;
 use crate::connection::Agreed;
 use crate::frame::Role;
@@ -135,7 +133,14 @@ impl Deflate {
         self
     }
 
-    /// What a client asks for, and what a server agrees to at most.
+    /// The largest windows of the two compressors (RFC 7692 §7.1.2), which matter where they are kept.
+    pub const fn window_bits(mut self, server: WindowBits, client: WindowBits) -> Self {
+        self.parameters.server_max_window_bits = server;
+        self.parameters.client_max_window_bits = client;
+        self
+    }
+
+    /// All that a client asks for, and that a server agrees to at most, in the place of what was set before.
     pub const fn parameters(mut self, parameters: Parameters) -> Self {
         self.parameters = parameters;
         self
@@ -180,7 +185,7 @@ impl Default for Deflate {
 
 /// The parameters of permessage-deflate (RFC 7692 §7.1), as they are wished for or agreed on.
 ///
-/// `Display` writes them as a server agrees to them in `Sec-WebSocket-Extensions`:
+/// `Display` writes them as an element of `Sec-WebSocket-Extensions`, without those that have their default:
 ///
 /// ```
 /// use sockeye::deflate::{Parameters, WindowBits};

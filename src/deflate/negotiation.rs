@@ -6,10 +6,47 @@ use alloc::string::{String, ToString};
 use core::mem;
 
 use super::{
-    CLIENT_MAX_WINDOW_BITS, CLIENT_NO_CONTEXT_TAKEOVER, NAME, Parameters, SERVER_MAX_WINDOW_BITS,
+    CLIENT_MAX_WINDOW_BITS, CLIENT_NO_CONTEXT_TAKEOVER, Deflate, NAME, Parameters, SERVER_MAX_WINDOW_BITS,
     SERVER_NO_CONTEXT_TAKEOVER, WindowBits,
 };
-use crate::handshake::{Extension, Extensions, HandshakeError, ParametersError, shown};
+use crate::handshake::{Extension, Extensions, HandshakeError, ParametersError, is_extension_list, shown};
+
+/// For those who do the handshake themselves, from and to the values of `Sec-WebSocket-Extensions`. Several lines of it
+/// are one list, joined by commas.
+///
+/// ```
+/// use sockeye::deflate::Parameters;
+/// use sockeye::{Agreed, Config, Connection, Deflate, Role};
+///
+/// let deflate = Deflate::DEFAULT;
+/// let (answer, parameters) = deflate.answer("permessage-deflate; client_max_window_bits").expect("acceptable");
+/// assert_eq!(answer, "permessage-deflate; server_no_context_takeover; client_no_context_takeover");
+/// let agreed = Agreed::default().with_deflate(parameters);
+/// let connection = Connection::open(Role::Server, agreed, &Config::DEFAULT.deflate(Some(deflate)));
+/// ```
+impl Deflate {
+    /// What a client offers (RFC 7692 §5).
+    pub fn offer(&self) -> String {
+        offer(&self.parameters)
+    }
+
+    /// A server's answer to the first offer that it can accept, and what is agreed on with it; `None` if there is none, or
+    /// the list is malformed.
+    pub fn answer(&self, offers: &str) -> Option<(String, Parameters)> {
+        is_extension_list(offers).then(|| answer(&self.parameters, Extensions::new(offers)))?
+    }
+
+    /// What a client has agreed on with a server that answers its [`offer`](Self::offer) so.
+    ///
+    /// # Errors
+    /// The answer is malformed or does not fit the offer: fail the connection (RFC 7692 §5.1).
+    pub fn verify(&self, answer: &str) -> Result<Parameters, HandshakeError> {
+        if !is_extension_list(answer) {
+            return Err(HandshakeError::InvalidHeader("Sec-WebSocket-Extensions"));
+        }
+        verify(Some(&self.parameters), Extensions::new(answer))
+    }
+}
 
 /// What a client offers, as the value of its header. That the server may limit the client's window is always said.
 pub(crate) fn offer(wishes: &Parameters) -> String {
@@ -28,8 +65,8 @@ pub(crate) fn answer(wishes: &Parameters, offers: Extensions<'_>) -> Option<(Str
 
 fn accept(wishes: &Parameters, offer: &Element) -> Option<(String, Parameters)> {
     let asked = offer.server_max_window_bits;
-    // No common compressor can keep to a window of 8 bits. Who asks for it is declined; who merely wishes for it here
-    // gets 9.
+    // No common compressor can keep to a window of 8 bits. A client that asks for it is declined; a server that is
+    // configured so gets 9.
     if asked == Some(WindowBits::Bits8) {
         return None;
     }

@@ -12,7 +12,7 @@ pub(super) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 const ROOM: usize = 4 << 10;
 
 /// A compressor and its window.
-pub(crate) struct Compressor {
+pub(super) struct Compressor {
     stream: Deflate,
     config: DeflateConfig,
 }
@@ -23,12 +23,12 @@ impl Compressor {
     }
 
     /// Whether it was made like this.
-    pub(crate) fn is(&self, config: &DeflateConfig) -> bool {
+    pub(super) fn is(&self, config: &DeflateConfig) -> bool {
         self.config == *config
     }
 
-    /// Forgets what it has seen.
-    pub(crate) fn reset(&mut self) {
+    /// Forgets what it has seen. Every call of `compress` leaves it between two blocks, which this relies on.
+    pub(super) fn reset(&mut self) {
         self.stream.reset();
     }
 
@@ -56,7 +56,7 @@ impl Compressor {
 }
 
 /// A decompressor and its window of 32 KiB, which serves smaller windows as well.
-pub(crate) struct Decompressor(Inflate);
+pub(super) struct Decompressor(Inflate);
 
 /// What was not valid DEFLATE (RFC 1951).
 pub(super) struct Corrupt;
@@ -78,7 +78,7 @@ impl Decompressor {
     }
 
     /// Forgets what it has seen.
-    pub(crate) fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.0.reset(false);
     }
 

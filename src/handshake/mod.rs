@@ -68,7 +68,7 @@ pub use origin::Origins;
 pub use reject::{Reject, RejectReason};
 
 #[cfg(feature = "deflate")]
-pub(crate) use error::shown;
+pub(crate) use self::{error::shown, lists::is_extension_list};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

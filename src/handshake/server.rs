@@ -39,7 +39,7 @@ use super::{VERSION, accept_key, is_key};
 use crate::config::Config;
 use crate::connection::{Agreed, Connection};
 #[cfg(feature = "deflate")]
-use crate::deflate::{Deflate, negotiation};
+use crate::deflate::negotiation;
 use crate::frame::Role;
 
 /// A request under way, from bytes that come in any pieces.
@@ -344,24 +344,23 @@ impl Accept {
         self
     }
 
-    /// Agrees to permessage-deflate (RFC 7692 §5): to the first of the client's offers that is in order, within the
-    /// parameters of `deflate`. The connection goes on without compression if there is none, or with `None`.
+    /// Agrees to permessage-deflate as `config` says (RFC 7692 §5): to the first of the client's offers that is in order.
+    /// The connection goes on without compression if there is none, or if the configuration does not ask for it.
     ///
-    /// [`connect`](Self::connect) does so by itself, as its configuration says, unless this was called before.
-    /// [`write`](Self::write) and `into_http` have no configuration, and do not. Open the connection with the same
-    /// settings.
+    /// [`connect`](Self::connect) does so by itself, unless this was called before. [`write`](Self::write) and `into_http`
+    /// have no configuration, and do not. Open the connection with the same one.
     ///
     /// ```
     /// # use sockeye::{Config, Connection, Deflate, Origins, Reject, Role, server};
     /// # fn answer(request: &server::Request, out: &mut Vec<u8>) -> Result<Connection, Reject> {
-    /// let deflate = Some(Deflate::DEFAULT);
-    /// let agreed = request.accept(Origins::Same)?.deflate(deflate).write(out)?;
-    /// Ok(Connection::open(Role::Server, agreed, &Config::DEFAULT.deflate(deflate)))
+    /// let config = Config::DEFAULT.deflate(Some(Deflate::DEFAULT));
+    /// let agreed = request.accept(Origins::Same)?.deflate(&config).write(out)?;
+    /// Ok(Connection::open(Role::Server, agreed, &config))
     /// # }
     /// ```
     #[cfg(feature = "deflate")]
-    pub fn deflate(mut self, deflate: Option<Deflate>) -> Self {
-        let answer = deflate.and_then(|deflate| negotiation::answer(&deflate.parameters, self.extensions()));
+    pub fn deflate(mut self, config: &Config) -> Self {
+        let answer = config.deflate.and_then(|deflate| negotiation::answer(&deflate.parameters, self.extensions()));
         let (answer, agreed) = answer.unzip();
         self.answer = Some(answer.unwrap_or_default().into());
         self.agreed.deflate = agreed;
@@ -387,7 +386,7 @@ impl Accept {
     /// A header or subprotocol given here cannot be sent. The [`Reject`] is a 500.
     pub fn connect(self, config: &Config) -> Result<Connection, Reject> {
         #[cfg(feature = "deflate")]
-        let accept = if self.answer.is_none() && self.key.is_some() { self.deflate(config.deflate) } else { self };
+        let accept = if self.answer.is_none() && self.key.is_some() { self.deflate(config) } else { self };
         #[cfg(not(feature = "deflate"))]
         let accept = self;
         let mut response = Vec::new();

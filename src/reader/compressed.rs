@@ -1,17 +1,15 @@
 //! Payload that is inflated as it comes (RFC 7692 §6.2), into the buffer of its message.
 
 use super::lending::{Place, Ready, Step, What};
-use super::{BLOCK, Delivery, Frame, Handling, Progress, Reader, Unfinished, WholeMessage};
+use super::{BLOCK, Delivery, Frame, Handling, Reader, State, Unfinished, WholeMessage};
 use crate::error::ProtocolError;
 use crate::mask::{self, mask};
 use crate::message::Kind;
-use crate::pool;
 
 impl Reader {
     /// Takes payload of a message that is put together, or of one whose rest is skipped: its window is needed all the
     /// same.
-    pub(super) fn whole_compressed(&mut self, frame: Frame, payload: &mut [u8]) -> Result<(), ProtocolError> {
-        let mut key = frame.key;
+    pub(super) fn whole_compressed(&mut self, mut key: [u8; 4], payload: &mut [u8]) -> Result<(), ProtocolError> {
         for block in payload.chunks_mut(BLOCK) {
             mask(block, key);
             key = mask::advance(key, block.len());
@@ -24,12 +22,10 @@ impl Reader {
     /// The step that finds a compressed message whole in the input, as one frame.
     pub(super) fn take_compressed(&mut self, whole: &WholeMessage, input: &mut [u8]) -> Result<Step, ProtocolError> {
         let payload = input.get_mut(whole.start..whole.end).unwrap_or_default();
-        mask(payload, whole.key);
         let announced = payload.len() as u64;
         self.message = Some(Unfinished { fragments: 1, announced, ..Unfinished::new(whole.kind, true) });
         self.check_announced(Delivery::Whole)?;
-        let mut rest = &*payload;
-        while self.inflate(&mut rest, Delivery::Whole)? {}
+        self.whole_compressed(whole.key, payload)?;
         Ok(Step { consumed: whole.end, ready: self.finish_message()? })
     }
 
@@ -59,16 +55,13 @@ impl Reader {
         };
         // A full piece may not be all that the input makes: the frame stays in progress until no more comes of it.
         let done = frame.remaining == 0 && !full;
-        self.progress = if done { Progress::START } else { Progress::Payload(frame) };
+        self.state = if done { State::Start } else { State::Payload(frame) };
         Ok((self.end_piece(done && frame.fin)?, at))
     }
 
     /// A piece begins with the bytes of a character that the one before withheld.
     fn begin_piece(&mut self) {
-        if self.buffer.capacity() == 0 {
-            self.buffer = pool::take();
-            self.initialized = 0;
-        }
+        self.take_buffer();
         self.buffer.clear();
         if let Some(message) = &self.message {
             self.buffer.extend_from_slice(message.utf8.carry());
@@ -101,11 +94,8 @@ impl Reader {
     /// have, so that there may be more.
     #[inline]
     pub(super) fn inflate(&mut self, input: &mut &[u8], delivery: Delivery) -> Result<bool, ProtocolError> {
+        self.take_buffer();
         let (Some(message), Some(inflater)) = (&mut self.message, &mut self.inflater) else { return Ok(false) };
-        if self.buffer.capacity() == 0 {
-            self.buffer = pool::take();
-            self.initialized = 0;
-        }
         let before = self.buffer.len();
         let (limit, most) = match (message.handling, delivery) {
             (Handling::Assembled, Delivery::Whole) => (self.max_message_size as u64, usize::MAX),

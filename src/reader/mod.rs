@@ -56,8 +56,7 @@ pub struct Reader {
     max_fragments: u32,
     max_message_size: usize,
     max_streamed_size: u64,
-    phase: Phase,
-    progress: Progress,
+    state: State,
     message: Option<Unfinished>,
     /// What was received of the message, or the whole of it while it is lent.
     buffer: Vec<u8>,
@@ -73,23 +72,20 @@ pub struct Reader {
     inflater: Option<Inflating>,
 }
 
-/// Whether there is anything more to hear (RFC 6455 §7.1).
-enum Phase {
-    Open,
-    /// Close was received; what comes after it is discarded (§5.5.1).
+/// Where in the stream the input ended.
+enum State {
+    /// Between two frames.
+    Start,
+    /// In a header, of which this was received.
+    Header {
+        bytes: [u8; FrameHeader::MAX_SIZE],
+        len: u8,
+    },
+    Payload(Frame),
+    /// Behind Close; what comes after it is discarded (§5.5.1).
     Closed(Option<Box<CloseFrame<'static>>>),
     /// The connection failed; "an endpoint MUST NOT continue to attempt to process data" (§7.1.7).
     Failed(ProtocolError),
-}
-
-/// Where in a frame the input ended.
-enum Progress {
-    Header { bytes: [u8; FrameHeader::MAX_SIZE], len: u8 },
-    Payload(Frame),
-}
-
-impl Progress {
-    const START: Self = Self::Header { bytes: [0; FrameHeader::MAX_SIZE], len: 0 };
 }
 
 /// The frame whose payload is being received.
@@ -190,8 +186,7 @@ impl Reader {
             max_fragments: config.max_fragments,
             max_message_size: config.max_message_size,
             max_streamed_size: config.max_streamed_size,
-            phase: Phase::Open,
-            progress: Progress::START,
+            state: State::Start,
             message: None,
             buffer: Vec::new(),
             initialized: 0,
@@ -209,8 +204,8 @@ impl Reader {
     /// `None` where no payload is under way, or it is not being put together, or it is compressed.
     pub fn payload_buf(&mut self) -> Option<PayloadBuf<'_>> {
         self.give_back();
-        match (&self.phase, &self.progress, &self.message) {
-            (Phase::Open, Progress::Payload(frame), Some(message))
+        match (&self.state, &self.message) {
+            (State::Payload(frame), Some(message))
                 if message.handling == Handling::Assembled
                     && !message.compressed
                     && self.check_announced(Delivery::Whole).is_ok()
@@ -230,40 +225,40 @@ impl Reader {
 
     /// How many bytes of the frame under way are still to come.
     pub(crate) fn frame_remaining(&self) -> u64 {
-        match &self.progress {
-            Progress::Payload(frame) => frame.remaining,
-            Progress::Header { .. } => 0,
+        match &self.state {
+            State::Payload(frame) => frame.remaining,
+            _ => 0,
         }
     }
 
     /// Whether Close was received, and what it said: `None` before, `Some(None)` for an empty one.
     pub fn close_frame(&self) -> Option<Option<&CloseFrame<'static>>> {
-        match &self.phase {
-            Phase::Closed(frame) => Some(frame.as_deref()),
-            Phase::Open | Phase::Failed(_) => None,
+        match &self.state {
+            State::Closed(frame) => Some(frame.as_deref()),
+            _ => None,
         }
     }
 
     /// The error with which the connection failed.
     pub fn failure(&self) -> Option<ProtocolError> {
-        match self.phase {
-            Phase::Failed(error) => Some(error),
-            Phase::Open | Phase::Closed(_) => None,
+        match self.state {
+            State::Failed(error) => Some(error),
+            _ => None,
         }
     }
 
     /// Whether the stream may end here: after Close, or after a failure.
     pub(crate) fn is_done(&self) -> bool {
-        !matches!(self.phase, Phase::Open)
+        matches!(self.state, State::Closed(_) | State::Failed(_))
     }
 
     /// Uses up input until something is ready.
     pub(crate) fn advance(&mut self, input: &mut [u8], delivery: Delivery) -> Result<Step, ProtocolError> {
         self.give_back();
-        match self.phase {
-            Phase::Open => {}
-            Phase::Closed(_) => return Ok(Step { consumed: input.len(), ready: None }),
-            Phase::Failed(error) => return Err(error),
+        match self.state {
+            State::Closed(_) => return Ok(Step { consumed: input.len(), ready: None }),
+            State::Failed(error) => return Err(error),
+            State::Start | State::Header { .. } | State::Payload(_) => {}
         }
         let result = match self.whole_message(input) {
             Some(whole) if delivery == Delivery::Whole && whole.compressed => self.take_compressed(&whole, input),
@@ -280,13 +275,13 @@ impl Reader {
     #[inline]
     pub(crate) fn needs_input(&mut self) -> bool {
         self.give_back();
-        matches!(self.phase, Phase::Open) && matches!(self.progress, Progress::Header { .. })
+        matches!(self.state, State::Start | State::Header { .. })
     }
 
     /// The message at the start of the input, if it lies there whole, as one frame.
     #[inline]
     pub(crate) fn take_whole<'i>(&mut self, input: &mut &'i mut [u8]) -> Option<Result<Message<'i>, ProtocolError>> {
-        if self.lent || !matches!(self.phase, Phase::Open) {
+        if self.lent {
             return None;
         }
         let whole = self.whole_message(input).filter(|whole| !whole.compressed)?;
@@ -311,7 +306,7 @@ impl Reader {
     /// is not so, right or wrong, is left to [`run`](Self::run), which would do the same with this.
     #[inline]
     fn whole_message(&self, input: &[u8]) -> Option<WholeMessage> {
-        let is_between = matches!(self.progress, Progress::Header { len: 0, .. }) && self.message.is_none();
+        let is_between = matches!(self.state, State::Start) && self.message.is_none();
         let &[first, second, ..] = input else { return None };
         let (kind, compressed) = match first {
             0x81 => (Kind::Text, false),
@@ -341,18 +336,15 @@ impl Reader {
     fn run(&mut self, input: &mut [u8], delivery: Delivery) -> Result<Step, ProtocolError> {
         let mut at = 0;
         loop {
-            let frame = match &mut self.progress {
-                Progress::Payload(frame) => *frame,
-                Progress::Header { bytes, len } => {
-                    let rest = input.get(at..).unwrap_or_default();
-                    match read_header(bytes, len, rest, self.lengths)? {
-                        (Some(header), size) => {
-                            at += size;
-                            self.begin(header, delivery)?
-                        }
-                        (None, size) => return Ok(Step { consumed: at + size, ready: None }),
+            let frame = match self.state {
+                State::Payload(frame) => frame,
+                _ => match self.read_header(input.get(at..).unwrap_or_default())? {
+                    (Some(header), size) => {
+                        at += size;
+                        self.begin(header, delivery)?
                     }
-                }
+                    (None, size) => return Ok(Step { consumed: at + size, ready: None }),
+                },
             };
             let here = input.len() - at;
             let count = usize::try_from(frame.remaining).map_or(here, |remaining| remaining.min(here));
@@ -379,6 +371,31 @@ impl Reader {
                 return Ok(Step { consumed: at, ready: None });
             }
         }
+    }
+
+    /// Reads a header from what was kept and what is here, and tells how much of `input` that took. What is here of an
+    /// incomplete one is kept.
+    #[inline]
+    fn read_header(&mut self, input: &[u8]) -> Result<(Option<FrameHeader>, usize), ProtocolError> {
+        let (mut bytes, before) = match self.state {
+            State::Header { bytes, len } => (bytes, len as usize),
+            _ => match FrameHeader::parse_with(input, self.lengths)? {
+                Some((header, size)) => return Ok((Some(header), size)),
+                None if input.is_empty() => return Ok((None, 0)),
+                None => ([0; FrameHeader::MAX_SIZE], 0),
+            },
+        };
+        let added = input.len().min(FrameHeader::MAX_SIZE - before);
+        let (room, new) = (bytes.get_mut(before..before + added), input.get(..added));
+        if let (Some(room), Some(new)) = (room, new) {
+            room.copy_from_slice(new);
+        }
+        let here = bytes.get(..before + added).unwrap_or_default();
+        if let Some((header, size)) = FrameHeader::parse_with(here, self.lengths)? {
+            return Ok((Some(header), size - before));
+        }
+        self.state = State::Header { bytes, len: (before + added) as u8 };
+        Ok((None, added))
     }
 
     /// Judges the header in the light of what came before it.
@@ -418,7 +435,7 @@ impl Reader {
             opcode: header.opcode,
             fin: header.fin,
         };
-        self.progress = Progress::Payload(frame);
+        self.state = State::Payload(frame);
         Ok(frame)
     }
 
@@ -455,7 +472,7 @@ impl Reader {
     fn received(&mut self, frame: Frame, count: usize) -> Frame {
         let key = mask::advance(frame.key, count);
         let frame = Frame { remaining: frame.remaining - count as u64, key, ..frame };
-        self.progress = if frame.remaining == 0 { Progress::START } else { Progress::Payload(frame) };
+        self.state = if frame.remaining == 0 { State::Start } else { State::Payload(frame) };
         frame
     }
 
@@ -495,7 +512,7 @@ impl Reader {
                 self.message = None;
                 self.inflater = None;
                 self.discard();
-                self.phase = Phase::Closed(close);
+                self.state = State::Closed(close);
                 return Ok(Some(Ready { what: What::Close, place: Place::Control }));
             }
             Opcode::Ping => What::Ping,
@@ -512,11 +529,11 @@ impl Reader {
         self.check_announced(Delivery::Whole)?;
         let Some(message) = &mut self.message else { return Ok(None) };
         match message.handling {
-            Handling::Assembled if message.compressed => self.whole_compressed(frame, here)?,
+            Handling::Assembled if message.compressed => self.whole_compressed(frame.key, here)?,
             Handling::Assembled if done && frame.fin && message.fragments == 1 && self.buffer.is_empty() => {
                 let whole = WholeMessage { kind: message.kind, compressed: false, key: frame.key, start: at, end };
                 self.message = None;
-                self.progress = Progress::START;
+                self.state = State::Start;
                 // Room that was made, and not used, goes back with the message.
                 self.lent = self.buffer.capacity() > 0;
                 return whole.take(input).map(|step| step.ready);
@@ -527,7 +544,7 @@ impl Reader {
                 if message.compressed {
                     // The last piece may have been full, with more to come of input that is used up.
                     while self.inflate(&mut &[][..], Delivery::Whole)? {}
-                    self.whole_compressed(frame, here)?;
+                    self.whole_compressed(frame.key, here)?;
                 }
             }
         }
@@ -554,7 +571,7 @@ impl Reader {
 
     /// Takes what was read into the buffer behind its first `from` bytes.
     pub(crate) fn absorb(&mut self, from: usize) {
-        let Progress::Payload(frame) = self.progress else { return };
+        let State::Payload(frame) = self.state else { return };
         let mut buffer = mem::take(&mut self.buffer);
         let payload = buffer.get_mut(from..).unwrap_or_default();
         let count = payload.len();
@@ -566,7 +583,7 @@ impl Reader {
         });
         self.buffer = buffer;
         // The frame stays in progress with nothing remaining: the next step finds its end.
-        self.progress = Progress::Payload(Frame { remaining: frame.remaining - count as u64, key, ..frame });
+        self.state = State::Payload(Frame { remaining: frame.remaining - count as u64, key, ..frame });
         if let Err(error) = result {
             self.fail(error);
         }
@@ -619,7 +636,7 @@ impl Reader {
         };
         if handling == Handling::Discarded {
             if compressed {
-                self.whole_compressed(frame, input.get_mut(at..end).unwrap_or_default())?;
+                self.whole_compressed(frame.key, input.get_mut(at..end).unwrap_or_default())?;
             }
             let frame = self.received(frame, end - at);
             return Ok((self.finish_frame(frame)?, end));
@@ -661,9 +678,9 @@ impl Reader {
                 message.handling = Handling::Parts;
             } else if message.utf8.carried() > 0 {
                 // Nothing was lent yet, so `next` may still want the whole message.
-                self.buffer = pool::take();
-                self.initialized = 0;
-                self.buffer.extend_from_slice(message.utf8.carry());
+                let utf8 = message.utf8;
+                self.take_buffer();
+                self.buffer.extend_from_slice(utf8.carry());
             }
         }
         Ok((ready, used))
@@ -690,10 +707,7 @@ impl Reader {
     /// Makes room for `arriving` bytes of the frame, and for more that will come: memory follows what was received,
     /// never what was announced.
     fn grow(&mut self, arriving: usize, frame: Frame) {
-        if self.buffer.capacity() == 0 {
-            self.buffer = pool::take();
-            self.initialized = 0;
-        }
+        self.take_buffer();
         let len = self.buffer.len();
         if self.buffer.capacity() - len >= arriving {
             return;
@@ -726,13 +740,22 @@ impl Reader {
         }
     }
 
+    /// Makes sure that there is a buffer, whatever its size.
+    #[inline]
+    fn take_buffer(&mut self) {
+        if self.buffer.capacity() == 0 {
+            self.buffer = pool::take();
+            self.initialized = 0;
+        }
+    }
+
     fn discard_buffer(&mut self) {
         self.initialized = 0;
         pool::give(mem::take(&mut self.buffer));
     }
 
     fn fail(&mut self, error: ProtocolError) {
-        self.phase = Phase::Failed(error);
+        self.state = State::Failed(error);
         self.inflater = None;
         self.message = None;
         self.discard();
@@ -749,38 +772,6 @@ const BLOCK: usize = 16 << 10;
 /// The least growth of the buffer while the rest of the message is known, and while it is not.
 const LARGE_GROWTH: usize = 64 << 10;
 const SMALL_GROWTH: usize = 4 << 10;
-
-/// Reads a header from what was kept and what is here, and tells how much of `input` that took.
-#[inline]
-fn read_header(
-    kept: &mut [u8; FrameHeader::MAX_SIZE],
-    len: &mut u8,
-    input: &[u8],
-    lengths: Lengths,
-) -> Result<(Option<FrameHeader>, usize), ProtocolError> {
-    if input.is_empty() {
-        return Ok((None, 0));
-    }
-    if *len == 0
-        && let Some((header, size)) = FrameHeader::parse_with(input, lengths)?
-    {
-        return Ok((Some(header), size));
-    }
-    let before = *len as usize;
-    let added = input.len().min(FrameHeader::MAX_SIZE - before);
-    let (room, new) = (kept.get_mut(before..before + added), input.get(..added));
-    if let (Some(room), Some(new)) = (room, new) {
-        room.copy_from_slice(new);
-    }
-    let here = kept.get(..before + added).unwrap_or_default();
-    match FrameHeader::parse_with(here, lengths)? {
-        Some((header, size)) => Ok((Some(header), size - before)),
-        None => {
-            *len = (before + added) as u8;
-            Ok((None, added))
-        }
-    }
-}
 
 /// Unmasks and takes only as many bytes as the character that a cut divided still needs.
 fn complete_character(
@@ -800,11 +791,11 @@ fn complete_character(
 
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let phase = match &self.phase {
-            Phase::Open => "open",
-            Phase::Closed(_) => "close received",
-            Phase::Failed(_) => "failed",
+        let state = match &self.state {
+            State::Closed(_) => "close received",
+            State::Failed(_) => "failed",
+            State::Start | State::Header { .. } | State::Payload(_) => "open",
         };
-        write!(f, "Reader({:?}, {phase}, {} bytes of a message)", self.role, self.buffer.len())
+        write!(f, "Reader({:?}, {state}, {} bytes of a message)", self.role, self.buffer.len())
     }
 }
