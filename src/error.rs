@@ -70,9 +70,7 @@ pub enum ProtocolError {
         limit: u64,
     },
     /// A message in more frames, or in more final DEFLATE blocks, than the limit (§10.4).
-    #[error(
-        "the peer cut a message into more than {limit} frames or final blocks; raise `Config::max_fragments` if it must"
-    )]
+    #[error("the peer cut a message into more than {limit} frames; raise `Config::max_fragments` if it must")]
     TooManyFragments {
         /// The limit in frames.
         limit: u32,

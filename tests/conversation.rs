@@ -1205,6 +1205,7 @@ fn every_protocol_error_says_who_did_what_and_has_its_close_code() {
         (UnexpectedContinuation, 1002, "continued a message"),
         (ExpectedContinuation, 1002, "before it had finished"),
         (InvalidUtf8, 1007, "not UTF-8"),
+        (InvalidDeflate, 1007, "cannot be inflated"),
         (TruncatedCloseCode, 1002, "half a close code"),
         (InvalidCloseCode(CloseCode(1005)), 1002, "1005 (no status received)"),
         (InvalidCloseReason, 1007, "reason"),

@@ -32,7 +32,7 @@ pub fn inflate(data: &[u8]) {
     let limit = [0, 1, 300, 5_000, 16 << 10, 40_000, 1 << 20, usize::MAX][usize::from(sizes >> 3 & 7)];
     // Without a limit, what a bomb inflates to still has to be held here.
     let limit = if limit == usize::MAX && rest.len() > 1000 { 1 << 20 } else { limit };
-    let finals = if switches & 8 == 0 { 5 } else { 1 << 17 };
+    let finals = if switches & 8 == 0 { 5 } else { 1 << 10 };
 
     let count = 1 + usize::from(switches >> 4 & 3);
     let contents = rest.chunks(rest.len().div_ceil(count).max(1));
