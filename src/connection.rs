@@ -193,10 +193,9 @@ impl Connection {
         if input.is_empty() && self.reader.needs_input() {
             return Ok(None);
         }
-        if let Some(Ok(message)) = self.reader.take_whole(input) {
+        if let Some(message) = self.reader.take_whole(input) {
             return Ok(Some(Event::Message(message)));
         }
-        // Anything else, and a failure, which is repeated.
         let Self { reader, writer, ended, .. } = self;
         reader.next_event(input, |reader, input, result| answer(reader, writer, ended, input, result))
     }
@@ -214,7 +213,7 @@ impl Connection {
         if input.is_empty() && self.reader.needs_input() {
             return Ok(None);
         }
-        if let Some(Ok(message)) = self.reader.take_whole(input) {
+        if let Some(message) = self.reader.take_whole(input) {
             self.backpressure.lend();
             return Ok(Some((Event::Message(message), &mut self.writer)));
         }

@@ -22,7 +22,15 @@ pub(crate) fn mask(payload: &mut [u8], key: [u8; 4]) {
         // SAFETY: AVX2 was just found to be present.
         return unsafe { mask_avx2(payload, key) };
     }
-    xor(payload, key);
+    xor::<false>(payload, key);
+}
+
+/// The same with a short payload, and whether all that comes of it is ASCII.
+#[inline]
+pub(crate) fn mask_and_look(payload: &mut [u8], key: [u8; 4]) -> bool {
+    #[cfg(test)]
+    tests::MASKED.with(|sum| sum.set(sum.get() + payload.len()));
+    xor::<true>(payload, key) & 0x8080_8080_8080_8080 == 0
 }
 
 /// The key for the byte that is `offset` bytes further on.
@@ -34,26 +42,39 @@ pub(crate) fn advance(key: [u8; 4], offset: usize) -> [u8; 4] {
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 #[target_feature(enable = "avx2")]
 fn mask_avx2(payload: &mut [u8], key: [u8; 4]) {
-    xor(payload, key);
+    xor::<false>(payload, key);
 }
 
+/// With `LOOK`, all bits that are set anywhere in the result.
 #[inline(always)]
-fn xor(payload: &mut [u8], key: [u8; 4]) {
+fn xor<const LOOK: bool>(payload: &mut [u8], key: [u8; 4]) -> u64 {
     let word = u32::from_ne_bytes(key);
     let long = u64::from(word) << 32 | u64::from(word);
+    let mut seen = 0;
+    let mut lane = |lane: &mut [u8; 8]| {
+        let new = u64::from_ne_bytes(*lane) ^ long;
+        *lane = new.to_ne_bytes();
+        if LOOK {
+            seen |= new;
+        }
+    };
     let (blocks, rest) = payload.as_chunks_mut::<64>();
     for block in blocks {
-        for lane in block.as_chunks_mut::<8>().0 {
-            *lane = (u64::from_ne_bytes(*lane) ^ long).to_ne_bytes();
-        }
+        block.as_chunks_mut::<8>().0.iter_mut().for_each(&mut lane);
     }
     let (lanes, rest) = rest.as_chunks_mut::<8>();
-    for lane in lanes {
-        *lane = (u64::from_ne_bytes(*lane) ^ long).to_ne_bytes();
+    lanes.iter_mut().for_each(lane);
+    let (halves, rest) = rest.as_chunks_mut::<4>();
+    for half in halves {
+        let new = u32::from_ne_bytes(*half) ^ word;
+        *half = new.to_ne_bytes();
+        seen |= u64::from(new);
     }
-    for (byte, key) in rest.iter_mut().zip(key.into_iter().cycle()) {
+    for (byte, key) in rest.iter_mut().zip(key) {
         *byte ^= key;
+        seen |= u64::from(*byte);
     }
+    seen
 }
 
 /// A masking key from a cryptographically strong generator that the operating system seeds.

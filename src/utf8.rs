@@ -94,25 +94,10 @@ impl Utf8 {
 pub(crate) fn is_valid(text: &[u8]) -> bool {
     #[cfg(test)]
     tests::look_at(text.len());
-    if text.len() < VECTOR_FROM && is_ascii(text) {
-        return true;
-    }
     #[cfg(feature = "std")]
     return simdutf8::basic::from_utf8(text).is_ok();
     #[cfg(not(feature = "std"))]
     return str::from_utf8(text).is_ok();
-}
-
-/// Below this many bytes the vector code has more to set up than to gain, for text that is ASCII.
-const VECTOR_FROM: usize = 256;
-
-/// Looks at eight bytes at a time; short texts are mostly ASCII.
-#[inline]
-fn is_ascii(text: &[u8]) -> bool {
-    let (words, rest) = text.as_chunks::<8>();
-    let words = words.iter().fold(0, |all, word| all | u64::from_ne_bytes(*word));
-    let rest = rest.iter().fold(0, |all, byte| all | byte);
-    words & 0x8080_8080_8080_8080 == 0 && rest < 0x80
 }
 
 /// Validates, and tells on failure how many bytes from the start are whole characters.

@@ -53,7 +53,7 @@ impl Reader {
             return Ok(None);
         }
         if let Some(message) = self.take_whole(input) {
-            return message.map(|message| Some(Event::Message(message)));
+            return Ok(Some(Event::Message(message)));
         }
         self.next_event(input, |_, _, _| {})
     }

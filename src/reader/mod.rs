@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::deflate::Inflating;
 use crate::error::ProtocolError;
 use crate::frame::{FrameHeader, Lengths, MAX_CONTROL_PAYLOAD, Opcode, RSV1, Role};
-use crate::mask::{self, mask};
+use crate::mask::{self, mask, mask_and_look};
 use crate::message::{Kind, Message, Payload, Text};
 use crate::pool;
 use crate::utf8::{self, Utf8};
@@ -154,11 +154,18 @@ impl WholeMessage {
     #[inline]
     fn unmask<'i>(&self, input: &'i mut [u8]) -> Result<&'i [u8], ProtocolError> {
         let payload = input.get_mut(self.start..self.end).unwrap_or_default();
-        mask(payload, self.key);
-        if self.kind == Kind::Text && !utf8::is_valid(payload) {
-            return Err(ProtocolError::InvalidUtf8);
-        }
-        Ok(payload)
+        let is_valid = match self.kind {
+            Kind::Text if payload.len() < SHORT => mask_and_look(payload, self.key) || utf8::is_valid(payload),
+            Kind::Text => {
+                mask(payload, self.key);
+                utf8::is_valid(payload)
+            }
+            Kind::Binary => {
+                mask(payload, self.key);
+                true
+            }
+        };
+        if is_valid { Ok(payload) } else { Err(ProtocolError::InvalidUtf8) }
     }
 
     /// The step that finds it.
@@ -278,28 +285,31 @@ impl Reader {
         matches!(self.state, State::Start | State::Header { .. })
     }
 
-    /// The message at the start of the input, if it lies there whole, as one frame.
+    /// The message at the start of the input, if it lies there whole, as one frame. A failure is left to the next step,
+    /// which repeats it.
     #[inline]
-    pub(crate) fn take_whole<'i>(&mut self, input: &mut &'i mut [u8]) -> Option<Result<Message<'i>, ProtocolError>> {
+    pub(crate) fn take_whole<'i>(&mut self, input: &mut &'i mut [u8]) -> Option<Message<'i>> {
         if self.lent {
             return None;
         }
         let whole = self.whole_message(input).filter(|whole| !whole.compressed)?;
         let (used, rest) = mem::take(input).split_at_mut_checked(whole.end)?;
-        let payload = match whole.unmask(used) {
-            Ok(payload) => Payload::from(payload),
+        match whole.unmask(used) {
+            Ok(payload) => {
+                *input = rest;
+                let payload = Payload::from(payload);
+                Some(match whole.kind {
+                    #[allow(unsafe_code)]
+                    // SAFETY: validated just now.
+                    Kind::Text => Message::Text(unsafe { Text::new_unchecked(payload) }),
+                    Kind::Binary => Message::Binary(payload),
+                })
+            }
             Err(error) => {
                 self.fail(error);
-                return Some(Err(error));
+                None
             }
-        };
-        *input = rest;
-        Some(Ok(match whole.kind {
-            #[allow(unsafe_code)]
-            // SAFETY: validated just now.
-            Kind::Text => Message::Text(unsafe { Text::new_unchecked(payload) }),
-            Kind::Binary => Message::Binary(payload),
-        }))
+        }
     }
 
     /// The commonest case by far: between messages, one that lies whole in the input, as one frame. Everything that
@@ -765,6 +775,10 @@ impl Reader {
         self.message.as_ref().is_some_and(|message| message.handling == Handling::Assembled)
     }
 }
+
+/// Below this many bytes a text, which then is mostly ASCII, is looked at while it is unmasked: the vector code of the
+/// validator has more to set up than to gain.
+const SHORT: usize = 256;
 
 /// What fits the first-level cache together with what else is in use.
 const BLOCK: usize = 16 << 10;
