@@ -10,6 +10,7 @@
 
 mod compressed;
 mod lending;
+mod parts;
 mod payload_buf;
 
 use alloc::{boxed::Box, vec::Vec};
@@ -633,87 +634,6 @@ impl Reader {
         Ok(Some(Ready { what: What::Message(kind), place: Place::Buffer }))
     }
 
-    /// Takes payload of a message whose parts are lent as they come; also tells where in the input that ends.
-    fn piece(
-        &mut self,
-        frame: Frame,
-        input: &mut [u8],
-        at: usize,
-        end: usize,
-    ) -> Result<(Option<Ready>, usize), ProtocolError> {
-        let Some(&Unfinished { kind, handling, compressed, .. }) = self.message.as_ref() else {
-            return Ok((None, end));
-        };
-        if handling == Handling::Discarded {
-            if compressed {
-                self.whole_compressed(frame.key, input.get_mut(at..end).unwrap_or_default())?;
-            }
-            let frame = self.received(frame, end - at);
-            return Ok((self.finish_frame(frame)?, end));
-        }
-        if let Some(ready) = self.lend_begun() {
-            return Ok((Some(ready), at));
-        }
-        if compressed {
-            return self.piece_compressed(frame, input, at, end);
-        }
-        let Some(message) = &mut self.message else { return Ok((None, end)) };
-        let here = input.get_mut(at..end).unwrap_or_default();
-        let (place, used) = match kind {
-            Kind::Text if message.utf8.carried() > 0 => {
-                let (character, used) = complete_character(&mut message.utf8, here, frame.key)?;
-                let len = character.map_or(0, |character| character.encode_utf8(&mut self.character).len());
-                (Place::Character { len: len as u8 }, at + used)
-            }
-            Kind::Text => {
-                mask(here, frame.key);
-                let pieces = message.utf8.push(here).map_err(|_| ProtocolError::InvalidUtf8)?;
-                (Place::Input { start: at + pieces.whole.0, end: at + pieces.whole.1 }, end)
-            }
-            Kind::Binary => {
-                mask(here, frame.key);
-                (Place::Input { start: at, end }, end)
-            }
-        };
-        let frame = self.received(frame, used - at);
-        let last = frame.fin && frame.remaining == 0;
-        if last && let Some(message) = self.message.take() {
-            let mut utf8 = message.utf8;
-            utf8.finish().map_err(|_| ProtocolError::InvalidUtf8)?;
-        }
-        let is_empty = self.lendable(place, input).is_none_or(<[u8]>::is_empty);
-        let ready = (last || !is_empty).then_some(Ready { what: What::Piece { kind, last }, place });
-        if let Some(message) = self.message.as_mut().filter(|message| message.handling == Handling::Assembled) {
-            if ready.is_some() {
-                message.handling = Handling::Parts;
-            } else if message.utf8.carried() > 0 {
-                // Nothing was lent yet, so `next` may still want the whole message.
-                let utf8 = message.utf8;
-                self.take_buffer();
-                self.buffer.extend_from_slice(utf8.carry());
-            }
-        }
-        Ok((ready, used))
-    }
-
-    /// What is complete of a message that began with `next`, as its first part.
-    fn lend_begun(&mut self) -> Option<Ready> {
-        let message = self.message.as_mut().filter(|_| self.buffer.capacity() > 0)?;
-        if message.compressed
-            && let Some(inflater) = &mut self.inflater
-        {
-            inflater.record(&self.buffer);
-        }
-        self.buffer.truncate(self.buffer.len() - message.utf8.carried());
-        if self.buffer.is_empty() {
-            self.discard_buffer();
-            return None;
-        }
-        message.handling = Handling::Parts;
-        self.lent = true;
-        Some(Ready { what: What::Piece { kind: message.kind, last: false }, place: Place::Buffer })
-    }
-
     /// Makes room for `arriving` bytes of the frame, and for more that will come: memory follows what was received,
     /// never what was announced.
     fn grow(&mut self, arriving: usize, frame: Frame) {
@@ -786,22 +706,6 @@ const BLOCK: usize = 16 << 10;
 /// The least growth of the buffer while the rest of the message is known, and while it is not.
 const LARGE_GROWTH: usize = 64 << 10;
 const SMALL_GROWTH: usize = 4 << 10;
-
-/// Unmasks and takes only as many bytes as the character that a cut divided still needs.
-fn complete_character(
-    utf8: &mut Utf8,
-    payload: &mut [u8],
-    key: [u8; 4],
-) -> Result<(Option<char>, usize), ProtocolError> {
-    for (index, (byte, key)) in payload.iter_mut().zip(key.into_iter().cycle()).enumerate() {
-        *byte ^= key;
-        let pieces = utf8.push(&[*byte]).map_err(|_| ProtocolError::InvalidUtf8)?;
-        if pieces.completed.is_some() {
-            return Ok((pieces.completed, index + 1));
-        }
-    }
-    Ok((None, payload.len()))
-}
 
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
