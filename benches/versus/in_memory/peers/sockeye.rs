@@ -4,15 +4,21 @@ use std::io::{Read, Write};
 
 use bytes::{Buf, Bytes};
 use sockeye::tokio::WebSocket;
-use sockeye::{Agreed, Config, Connection, Event, Role};
+use sockeye::{Agreed, Config, Connection, Event, Message, Role};
 
 use super::Peer;
 use crate::Outcome;
 use crate::wire::{READ, Wire, now};
 
+/// A payload is lent; only where it is large and need not be masked, it is better sent by reference.
+fn by_reference(role: Role, payload: &Bytes) -> bool {
+    role == Role::Server && payload.len() > 4 << 10
+}
+
 /// The loop of the documentation. What is left of a large payload is read straight into its place.
 pub struct Core {
     connection: Connection,
+    role: Role,
     wire: Wire,
     scratch: Vec<u8>,
 }
@@ -40,6 +46,20 @@ impl Core {
         }
         Ok(messages)
     }
+
+    #[inline]
+    fn send_each<'m, M: Into<Message<'m>>>(&mut self, count: usize, payload: impl Fn() -> M) -> Outcome {
+        let writer = self.connection.writer();
+        for _ in 0..count {
+            writer.send(payload()).map_err(|error| error.to_string())?;
+            let outbox = writer.outbox();
+            while outbox.has_remaining() {
+                let written = self.wire.write(outbox.chunk())?;
+                outbox.advance(written);
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Peer for Core {
@@ -47,7 +67,7 @@ impl Peer for Core {
 
     fn open(wire: Wire, role: Role) -> Self {
         let connection = Connection::open(role, Agreed::default(), &Config::DEFAULT);
-        Self { connection, wire, scratch: vec![0; READ] }
+        Self { connection, role, wire, scratch: vec![0; READ] }
     }
 
     fn receive(&mut self, count: usize, mut seen: impl FnMut(&[u8])) -> Outcome {
@@ -59,43 +79,52 @@ impl Peer for Core {
     }
 
     fn send(&mut self, count: usize, payload: &Bytes) -> Outcome {
-        let writer = self.connection.writer();
-        for _ in 0..count {
-            writer.send(payload).map_err(|error| error.to_string())?;
-            let outbox = writer.outbox();
-            while outbox.has_remaining() {
-                let written = self.wire.write(outbox.chunk())?;
-                outbox.advance(written);
-            }
+        if by_reference(self.role, payload) {
+            self.send_each(count, || payload)
+        } else {
+            self.send_each(count, || &payload[..])
         }
-        Ok(())
     }
 }
 
-pub struct Driver(WebSocket<Wire>);
+pub struct Driver {
+    socket: WebSocket<Wire>,
+    role: Role,
+}
+
+impl Driver {
+    #[inline]
+    fn send_each<'m, M: Into<Message<'m>>>(&mut self, count: usize, payload: impl Fn() -> M) -> Outcome {
+        now(async {
+            for _ in 0..count {
+                self.socket.send(payload()).await?;
+            }
+            Ok(())
+        })
+    }
+}
 
 impl Peer for Driver {
     const NAME: &'static str = "sockeye::tokio";
 
     fn open(wire: Wire, role: Role) -> Self {
-        Self(WebSocket::open(wire, role, Agreed::default(), &Config::DEFAULT, &[]))
+        Self { socket: WebSocket::open(wire, role, Agreed::default(), &Config::DEFAULT, &[]), role }
     }
 
     fn receive(&mut self, count: usize, mut seen: impl FnMut(&[u8])) -> Outcome {
         now(async {
             for _ in 0..count {
-                seen(self.0.recv().await?.ok_or("closed")?.as_bytes());
+                seen(self.socket.recv().await?.ok_or("closed")?.as_bytes());
             }
             Ok(())
         })
     }
 
     fn send(&mut self, count: usize, payload: &Bytes) -> Outcome {
-        now(async {
-            for _ in 0..count {
-                self.0.send(payload).await?;
-            }
-            Ok(())
-        })
+        if by_reference(self.role, payload) {
+            self.send_each(count, || payload)
+        } else {
+            self.send_each(count, || &payload[..])
+        }
     }
 }
