@@ -1,0 +1,46 @@
+//! What was measured, for people and for programs.
+
+use crate::harness::{Figure, Row};
+use crate::peers::{COLUMNS, CORE, DRIVER};
+
+/// Prints the table's head.
+pub fn head() {
+    println!("Nanoseconds per message: the median of the rounds, and their quartiles. The ratios are to the best of");
+    println!("the other crates: below 1, sockeye is faster.\n");
+    println!("| work | {} | {CORE} ÷ best | {DRIVER} ÷ best | best |", COLUMNS.join(" | "));
+    println!("|---|{}", "--:|".repeat(COLUMNS.len() + 2) + "---|");
+}
+
+/// Prints a work's line.
+pub fn line(row: &Row) {
+    let cells = COLUMNS.map(|name| row.figure(name).map_or("–".into(), cell));
+    let best = row.best_peer();
+    let ratio = |name| match (row.figure(name), best) {
+        (Some(own), Some(best)) => format!("{:.2}", own.median / best.median),
+        _ => "–".into(),
+    };
+    let name = best.map_or("–", |best| best.name);
+    println!("| {} | {} | {} | {} | {name} |", row.work, cells.join(" | "), ratio(CORE), ratio(DRIVER));
+}
+
+fn cell(figure: &Figure) -> String {
+    let [median, p25, p75] = [figure.median, figure.p25, figure.p75].map(number);
+    format!("{median} ({p25}–{p75})")
+}
+
+fn number(nanoseconds: f64) -> String {
+    if nanoseconds < 100.0 { format!("{nanoseconds:.1}") } else { format!("{nanoseconds:.0}") }
+}
+
+/// All rows. No name has a character that JSON escapes.
+pub fn json(rows: &[Row]) -> String {
+    let rows: Vec<_> = rows.iter().map(|row| format!("  \"{}\": {{\n{}\n  }}", row.work, figures(row))).collect();
+    format!("{{\n{}\n}}\n", rows.join(",\n"))
+}
+
+fn figures(row: &Row) -> String {
+    let line = |Figure { name, median, p25, p75, .. }: &Figure| {
+        format!("    \"{name}\": {{\"median\": {median:.3}, \"p25\": {p25:.3}, \"p75\": {p75:.3}}}")
+    };
+    row.figures.iter().map(line).collect::<Vec<_>>().join(",\n")
+}

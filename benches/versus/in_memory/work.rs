@@ -1,0 +1,128 @@
+//! What is to be done.
+
+use bytes::Bytes;
+use sockeye::Role;
+
+use crate::Outcome;
+use crate::wire::Wire;
+
+#[path = "../../../tests/support/naive.rs"]
+mod naive;
+
+use naive::{BINARY, DEFAULT_LIMITS, FIN, TEXT};
+
+/// About as much as a pass moves.
+const PASS: usize = 64 << 10;
+
+pub struct Work {
+    pub name: String,
+    pub role: Role,
+    pub direction: Direction,
+    pub is_text: bool,
+    pub payload: Bytes,
+    /// How many messages a pass has.
+    pub count: usize,
+    /// The frames of a pass, where they are received.
+    pub frames: Bytes,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Receive,
+    Send,
+}
+
+impl Work {
+    fn receive(name: &str, opcode: u8, payload: Vec<u8>) -> Self {
+        let count = (PASS / (payload.len() + 8)).max(1);
+        let frame = |number: u32| naive::frame(FIN | opcode, Some(key(number)), &payload);
+        let frames = (0..count as u32).flat_map(frame).collect();
+        Self {
+            name: format!("server receives {name}"),
+            role: Role::Server,
+            direction: Direction::Receive,
+            is_text: opcode == TEXT,
+            payload: payload.into(),
+            count,
+            frames,
+        }
+    }
+
+    fn send(name: &str, role: Role, len: usize) -> Self {
+        let who = if role == Role::Server { "server" } else { "client" };
+        Self {
+            name: format!("{who} sends {name}"),
+            role,
+            direction: Direction::Send,
+            is_text: false,
+            payload: ascii(len).into(),
+            count: (PASS / len).max(1),
+            frames: Bytes::new(),
+        }
+    }
+
+    /// The stream to work over.
+    pub fn wire(&self) -> Wire {
+        Wire::new(self.frames.clone())
+    }
+
+    /// A stream of texts that are none, if text is received.
+    pub fn invalid_wire(&self) -> Option<Wire> {
+        if !self.is_text || self.payload.is_empty() {
+            return None;
+        }
+        let mut payload = self.payload.to_vec();
+        *payload.last_mut()? = 0xff;
+        Some(Wire::once(naive::frame(FIN | TEXT, Some(key(1)), &payload).into()))
+    }
+
+    /// Whether the bytes are the messages of a pass.
+    pub fn check_sent(&self, sent: &[u8]) -> Outcome {
+        let receiver = if self.role == Role::Server { Role::Client } else { Role::Server };
+        let (events, error) = naive::decode(receiver, DEFAULT_LIMITS, sent);
+        let expected = sockeye::Event::Message((&self.payload).into());
+        if error.is_some() || events.len() != self.count || events.iter().any(|event| *event != expected) {
+            return Err("what was sent is not what was to be sent".into());
+        }
+        Ok(())
+    }
+}
+
+/// A masking key for each frame.
+fn key(number: u32) -> [u8; 4] {
+    (number + 1).wrapping_mul(0x9e37_79b1).to_ne_bytes()
+}
+
+fn ascii(len: usize) -> Vec<u8> {
+    b"The quick brown fox jumps over the lazy dog. ".iter().copied().cycle().take(len).collect()
+}
+
+/// Text of two, three and four-byte characters, of about `len` bytes.
+fn multibyte(len: usize) -> Vec<u8> {
+    let mut text = "Съешь же ещё этих мягких французских булок, 敏捷的棕色狐狸 🦊 ".repeat(1 + len / 100);
+    while text.len() > len {
+        text.pop();
+    }
+    text.into_bytes()
+}
+
+pub fn all() -> Vec<Work> {
+    let mut all = vec![
+        Work::receive("text, 0 B", TEXT, ascii(0)),
+        Work::receive("text, 16 B", TEXT, ascii(16)),
+        Work::receive("text, 125 B", TEXT, ascii(125)),
+        Work::receive("text, 1 KiB", TEXT, ascii(1 << 10)),
+        Work::receive("text, 16 KiB", TEXT, ascii(16 << 10)),
+        Work::receive("multibyte text, 1 KiB", TEXT, multibyte(1 << 10)),
+        Work::receive("multibyte text, 16 KiB", TEXT, multibyte(16 << 10)),
+        Work::receive("binary, 16 KiB", BINARY, ascii(16 << 10)),
+        Work::receive("binary, 1 MiB", BINARY, ascii(1 << 20)),
+    ];
+    for (name, len) in [("16 B", 16), ("1 KiB", 1 << 10), ("16 KiB", 16 << 10)] {
+        all.push(Work::send(name, Role::Server, len));
+    }
+    for (name, len) in [("16 B", 16), ("125 B", 125), ("1 KiB", 1 << 10), ("16 KiB", 16 << 10)] {
+        all.push(Work::send(name, Role::Client, len));
+    }
+    all
+}
