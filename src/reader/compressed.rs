@@ -45,7 +45,7 @@ impl Reader {
             let mut rest = &*block;
             let full = self.inflate(&mut rest, Delivery::Parts)?;
             let used = block.len() - rest.len();
-            frame = Frame { remaining: frame.remaining - used as u64, key: mask::advance(frame.key, used), ..frame };
+            frame = frame.after(used);
             // What the output had no room for comes again.
             mask(block.get_mut(used..).unwrap_or_default(), frame.key);
             at += used;

@@ -99,6 +99,14 @@ struct Frame {
     fin: bool,
 }
 
+impl Frame {
+    /// The frame when `count` more bytes of it were received.
+    #[inline]
+    fn after(self, count: usize) -> Self {
+        Self { remaining: self.remaining - count as u64, key: mask::advance(self.key, count), ..self }
+    }
+}
+
 /// A message whose last frame has not come, or not come in full.
 struct Unfinished {
     kind: Kind,
@@ -481,8 +489,7 @@ impl Reader {
     /// Counts `count` bytes of the frame as received.
     #[inline]
     fn received(&mut self, frame: Frame, count: usize) -> Frame {
-        let key = mask::advance(frame.key, count);
-        let frame = Frame { remaining: frame.remaining - count as u64, key, ..frame };
+        let frame = frame.after(count);
         self.state = if frame.remaining == 0 { State::Start } else { State::Payload(frame) };
         frame
     }
@@ -594,7 +601,7 @@ impl Reader {
         });
         self.buffer = buffer;
         // The frame stays in progress with nothing remaining: the next step finds its end.
-        self.state = State::Payload(Frame { remaining: frame.remaining - count as u64, key, ..frame });
+        self.state = State::Payload(frame.after(count));
         if let Err(error) = result {
             self.fail(error);
         }
