@@ -11,25 +11,12 @@ mod counting;
 #[path = "support/naive.rs"]
 mod naive;
 
-use counting::{count, counters};
+use counting::{assert_allocates_nothing, count, counters, held};
 use naive::{BINARY, CLOSE, CONTINUATION, FIN, PING, TEXT};
 
 const BOTH: [Role; 2] = [Role::Client, Role::Server];
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
-
-fn held() -> isize {
-    counters().held
-}
-
-/// Asserts that `work` allocates nothing.
-#[track_caller]
-fn assert_allocates_nothing(what: &str, work: impl FnOnce()) {
-    let before = counters();
-    work();
-    let after = counters();
-    assert_eq!(after.allocations - before.allocations, 0, "{what}");
-}
 
 /// How many bytes a connection owns on the heap: what dropping it frees.
 fn owned(connection: Connection) -> isize {

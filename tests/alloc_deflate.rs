@@ -11,7 +11,7 @@ mod deflate;
 #[path = "support/naive.rs"]
 mod naive;
 
-use counting::{count, count_growth_in_place, counters};
+use counting::{assert_allocates_nothing, count, count_growth_in_place, counters, held};
 use deflate::{RSV1, RawDeflate, config, open, parameters, text};
 use naive::{BINARY, CONTINUATION, FIN, TEXT};
 
@@ -27,22 +27,10 @@ fn key(role: Role) -> Option<[u8; 4]> {
     (role == Role::Server).then_some([1, 2, 3, 4])
 }
 
-fn held() -> isize {
-    counters().held
-}
-
 /// Starts a new measurement of the peak.
 fn reset_peak() -> isize {
     count(|counters| counters.peak = counters.held);
     held()
-}
-
-#[track_caller]
-fn assert_allocates_nothing(what: &str, work: impl FnOnce()) {
-    let before = counters();
-    work();
-    let after = counters();
-    assert_eq!(after.allocations - before.allocations, 0, "{what}");
 }
 
 /// How many bytes a connection owns on the heap: what dropping it frees. Its states of zlib and its buffers go to the

@@ -20,16 +20,12 @@ mod counting;
 #[path = "support/naive.rs"]
 mod naive;
 
-use counting::counters;
+use counting::{counters, held};
 use naive::{BINARY, CLOSE, FIN, TEXT};
 
 const BOTH: [Role; 2] = [Role::Client, Role::Server];
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
-
-fn held() -> isize {
-    counters().held
-}
 
 /// How many bytes a value owns on the heap: what dropping it frees.
 fn owned(value: impl Sized) -> isize {

@@ -91,3 +91,16 @@ pub(crate) fn count(change: impl FnOnce(&mut Counters)) {
 pub(crate) fn counters() -> Counters {
     COUNTERS.with(Cell::get)
 }
+
+pub(crate) fn held() -> isize {
+    counters().held
+}
+
+/// Asserts that `work` allocates nothing.
+#[track_caller]
+pub(crate) fn assert_allocates_nothing(what: &str, work: impl FnOnce()) {
+    let before = counters();
+    work();
+    let after = counters();
+    assert_eq!(after.allocations - before.allocations, 0, "{what}");
+}
