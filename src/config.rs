@@ -70,7 +70,7 @@ impl Config {
     /// The defaults of the table above, with masking keys from a cryptographically strong generator that the
     /// operating system seeds.
     #[cfg(feature = "std")]
-    pub const DEFAULT: Self = Self::new(crate::mask::strong_key);
+    pub const DEFAULT: Self = Self::new(crate::random::key);
 
     /// The defaults of the table above, with masking keys from `masking_key`.
     ///

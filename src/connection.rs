@@ -117,13 +117,16 @@ impl Backpressure {
         self.lent = true;
     }
 
-    /// The writer is back, and what it queued ends at `position`.
+    /// Whether the writer is out.
     #[inline]
+    pub(crate) fn is_lent(&self) -> bool {
+        self.lent
+    }
+
+    /// The writer is back, and what it queued ends at `position`.
     pub(crate) fn settle(&mut self, position: u64) {
-        if self.lent {
-            self.answers_end = position;
-            self.lent = false;
-        }
+        self.answers_end = position;
+        self.lent = false;
     }
 
     /// Whether to read more, with so many bytes `written` and all that waits ending at `position`.
@@ -189,13 +192,19 @@ impl Connection {
     /// The peer broke the protocol or a limit. The Close that says so is in the outbox.
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
-        self.backpressure.settle(self.writer.position());
+        self.settle_writer();
         if input.is_empty() && self.reader.needs_input() {
             return Ok(None);
         }
         if let Some(message) = self.reader.take_whole(input) {
             return Ok(Some(Event::Message(message)));
         }
+        self.next_event(input)
+    }
+
+    /// [`next`](Self::next) without its short cuts.
+    #[inline(never)]
+    fn next_event<'a, 'i: 'a>(&'a mut self, input: &mut &'i mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
         let Self { reader, writer, ended, .. } = self;
         reader.next_event(input, |reader, input, result| answer(reader, writer, ended, input, result))
     }
@@ -209,7 +218,7 @@ impl Connection {
         &'a mut self,
         input: &mut &'i mut [u8],
     ) -> Result<Option<(Event<'a>, &'a mut Writer)>, ProtocolError> {
-        self.backpressure.settle(self.writer.position());
+        self.settle_writer();
         if input.is_empty() && self.reader.needs_input() {
             return Ok(None);
         }
@@ -217,6 +226,15 @@ impl Connection {
             self.backpressure.lend();
             return Ok(Some((Event::Message(message), &mut self.writer)));
         }
+        self.next_event_with_writer(input)
+    }
+
+    /// [`next_with_writer`](Self::next_with_writer) without its short cuts.
+    #[inline(never)]
+    fn next_event_with_writer<'a, 'i: 'a>(
+        &'a mut self,
+        input: &mut &'i mut [u8],
+    ) -> Result<Option<(Event<'a>, &'a mut Writer)>, ProtocolError> {
         let Self { reader, writer, ended, backpressure, .. } = self;
         let event = reader.next_event(input, |reader, input, result| answer(reader, writer, ended, input, result))?;
         Ok(event.map(|event| {
@@ -230,7 +248,7 @@ impl Connection {
     /// # Errors
     /// As [`next`](Self::next).
     pub fn next_part<'a, 'i: 'a>(&'a mut self, input: &mut &'i mut [u8]) -> Result<Option<Part<'a>>, ProtocolError> {
-        self.backpressure.settle(self.writer.position());
+        self.settle_writer();
         let Self { reader, writer, ended, .. } = self;
         reader.next_part_and(input, |reader, input, result| answer(reader, writer, ended, input, result))
     }
@@ -241,7 +259,7 @@ impl Connection {
     /// As [`next`](Self::next).
     #[inline]
     pub fn step(&mut self, input: &mut [u8]) -> Result<Step, ProtocolError> {
-        self.backpressure.settle(self.writer.position());
+        self.settle_writer();
         advance(&mut self.reader, &mut self.writer, &mut self.ended, input, Delivery::Whole)
     }
 
@@ -250,7 +268,7 @@ impl Connection {
     /// # Errors
     /// As [`next`](Self::next).
     pub fn step_part(&mut self, input: &mut [u8]) -> Result<Step, ProtocolError> {
-        self.backpressure.settle(self.writer.position());
+        self.settle_writer();
         advance(&mut self.reader, &mut self.writer, &mut self.ended, input, Delivery::Parts)
     }
 
@@ -282,6 +300,13 @@ impl Connection {
         wants.read &=
             self.writer.is_closed() || self.backpressure.may_read(self.writer.written(), self.writer.position());
         wants
+    }
+
+    #[inline]
+    fn settle_writer(&mut self) {
+        if self.backpressure.is_lent() {
+            self.backpressure.settle(self.writer.position());
+        }
     }
 
     /// How the connection ended, once Close was received, or the connection failed, or the stream ended.

@@ -3,9 +3,15 @@
 //! The loop is plain safe Rust. It is compiled twice: for the baseline instruction set, and again with AVX2, which is
 //! chosen at run time where the payload is long enough to repay the question.
 
+use alloc::vec::Vec;
+use core::mem::MaybeUninit;
+
 /// Below this many bytes the baseline loop is done before a wider one would have been chosen.
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 const DISPATCH_FROM: usize = 128;
+
+/// As much as the loop takes at a time; a multiple of the key.
+type Block = [u8; 64];
 
 /// Masks or unmasks `payload` in place, `key` being the one for its first byte. A key of zeros changes nothing, and
 /// stands for no mask.
@@ -33,6 +39,30 @@ pub(crate) fn mask_and_look(payload: &mut [u8], key: [u8; 4]) -> bool {
     xor::<true>(payload, key) & 0x8080_8080_8080_8080 == 0
 }
 
+/// Appends a masked copy of `payload` to `buffer`, in one pass but for the last few bytes.
+#[inline]
+pub(crate) fn mask_copy(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
+    let (blocks, rest) = payload.as_chunks();
+    if !blocks.is_empty() {
+        copy_blocks(buffer, blocks, key);
+    }
+    let at = buffer.len();
+    buffer.extend_from_slice(rest);
+    mask(buffer.get_mut(at..).unwrap_or_default(), key);
+}
+
+fn copy_blocks(buffer: &mut Vec<u8>, blocks: &[Block], key: [u8; 4]) {
+    #[cfg(test)]
+    tests::MASKED.with(|sum| sum.set(sum.get() + blocks.as_flattened().len()));
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    if blocks.as_flattened().len() >= DISPATCH_FROM && std::arch::is_x86_feature_detected!("avx2") {
+        #[allow(unsafe_code)]
+        // SAFETY: AVX2 was just found to be present.
+        return unsafe { xor_blocks_avx2(buffer, blocks, key) };
+    }
+    xor_blocks(buffer, blocks, key);
+}
+
 /// The key for the byte that is `offset` bytes further on.
 #[inline]
 pub(crate) fn advance(key: [u8; 4], offset: usize) -> [u8; 4] {
@@ -43,6 +73,30 @@ pub(crate) fn advance(key: [u8; 4], offset: usize) -> [u8; 4] {
 #[target_feature(enable = "avx2")]
 fn mask_avx2(payload: &mut [u8], key: [u8; 4]) {
     xor::<false>(payload, key);
+}
+
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+#[target_feature(enable = "avx2")]
+fn xor_blocks_avx2(buffer: &mut Vec<u8>, blocks: &[Block], key: [u8; 4]) {
+    xor_blocks(buffer, blocks, key);
+}
+
+#[inline(always)]
+fn xor_blocks(buffer: &mut Vec<u8>, blocks: &[Block], key: [u8; 4]) {
+    buffer.reserve(blocks.as_flattened().len());
+    let room = buffer.spare_capacity_mut().as_chunks_mut().0;
+    let mut count = 0;
+    for (to, from) in room.iter_mut().zip(blocks) {
+        let mut block = *from;
+        xor::<false>(&mut block, key);
+        *to = block.map(MaybeUninit::new);
+        count += block.len();
+    }
+    #[allow(unsafe_code)]
+    // SAFETY: so many bytes behind the end were initialized just now.
+    unsafe {
+        buffer.set_len(buffer.len() + count);
+    }
 }
 
 /// With `LOOK`, all bits that are set anywhere in the result.
@@ -58,7 +112,7 @@ fn xor<const LOOK: bool>(payload: &mut [u8], key: [u8; 4]) -> u64 {
             seen |= new;
         }
     };
-    let (blocks, rest) = payload.as_chunks_mut::<64>();
+    let (blocks, rest): (&mut [Block], _) = payload.as_chunks_mut();
     for block in blocks {
         block.as_chunks_mut::<8>().0.iter_mut().for_each(&mut lane);
     }
@@ -75,12 +129,6 @@ fn xor<const LOOK: bool>(payload: &mut [u8], key: [u8; 4]) -> u64 {
         seen |= u64::from(*byte);
     }
     seen
-}
-
-/// A masking key from a cryptographically strong generator that the operating system seeds.
-#[cfg(feature = "std")]
-pub(crate) fn strong_key() -> [u8; 4] {
-    crate::random::random()
 }
 
 #[cfg(test)]

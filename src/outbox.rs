@@ -14,16 +14,15 @@ use core::fmt;
 use bytes::{Buf, Bytes};
 
 use crate::config::MaskingKey;
-use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, Opcode, Start};
-use crate::mask::mask;
+use crate::frame::{HeaderBytes, MAX_CONTROL_PAYLOAD, Opcode, Start};
+use crate::mask::mask_copy;
 use crate::message::{Payload, Reply};
 use crate::pool;
+#[cfg(feature = "std")]
+use crate::pool::thread;
 
 /// Up to this many bytes a copy costs less than one more slice in a vectored write.
 const COPY_UP_TO: usize = 4 << 10;
-
-/// A copy is masked in blocks that are still in the first-level cache.
-const MASK_BLOCK: usize = 16 << 10;
 
 /// The size of an empty frame of a client.
 const SMALLEST_FRAME: usize = 6;
@@ -51,10 +50,46 @@ pub struct Outbox {
     latest_pong: Option<Box<Reply>>,
 }
 
+/// Payloads that were not copied, each with its place in `bytes`.
 #[derive(Default)]
 struct ByReference {
     payloads: VecDeque<(usize, Bytes)>,
     len: usize,
+}
+
+impl ByReference {
+    /// With room from an earlier one, if there is any.
+    fn take() -> Box<Self> {
+        #[cfg(feature = "std")]
+        return spare::REFERENCES.with(thread::pop).unwrap_or_default();
+        #[cfg(not(feature = "std"))]
+        Box::default()
+    }
+
+    /// All of them have left.
+    fn give(self: Box<Self>) {
+        #[cfg(feature = "std")]
+        if self.payloads.capacity() <= spare::MOST {
+            spare::REFERENCES.with(|list| thread::push(list, self));
+        }
+        #[cfg(not(feature = "std"))]
+        drop(self);
+    }
+}
+
+#[cfg(feature = "std")]
+mod spare {
+    use super::{Box, ByReference};
+    use crate::pool::thread::{List, Local};
+    use core::cell::RefCell;
+
+    /// Room for more payloads than this is not kept.
+    pub(super) const MOST: usize = 64;
+
+    std::thread_local! {
+        static LIST: List<Box<ByReference>> = const { RefCell::new(alloc::vec::Vec::new()) };
+    }
+    pub(super) const REFERENCES: Local<Box<ByReference>> = Local(&LIST);
 }
 
 impl Outbox {
@@ -113,7 +148,18 @@ impl Outbox {
 
     /// Takes what was written, see [`Buf::advance`].
     #[inline]
-    pub fn advance(&mut self, mut count: usize) {
+    pub fn advance(&mut self, count: usize) {
+        if self.by_reference.is_some() || self.pong_bytes > 0 {
+            return self.advance_all(count);
+        }
+        let count = count.min(self.bytes.len() - self.start);
+        self.start += count;
+        self.written += count as u64;
+        self.release();
+    }
+
+    /// The same, whatever waits.
+    fn advance_all(&mut self, mut count: usize) {
         while count > 0 {
             let run = count.min(self.run_end() - self.start);
             self.start += run;
@@ -125,7 +171,11 @@ impl Outbox {
             }
             self.written += (run + taken) as u64;
         }
-        self.settle();
+        if self.start >= self.pongs_end {
+            self.pong_bytes = 0;
+            self.push_latest_pong();
+        }
+        self.release();
     }
 
     pub(crate) fn is_masking(&self) -> bool {
@@ -145,18 +195,11 @@ impl Outbox {
     }
 
     /// Queues one frame; a copy of the payload is masked by a client.
-    #[inline]
     pub(crate) fn push_frame(&mut self, start: Start, payload: &[u8]) {
-        self.reserve(FrameHeader::MAX_SIZE + payload.len());
-        let key = self.push_header(start, payload.len());
-        let Some(key) = key else {
-            return self.bytes.extend_from_slice(payload);
-        };
-        // Blocks are a multiple of four, so that each begins with the first octet of the key.
-        for block in payload.chunks(MASK_BLOCK) {
-            let at = self.bytes.len();
-            self.bytes.extend_from_slice(block);
-            mask(self.bytes.get_mut(at..).unwrap_or_default(), key);
+        self.reserve(HeaderBytes::ROOM + payload.len());
+        match self.push_header(start, payload.len()) {
+            Some(key) => mask_copy(&mut self.bytes, payload, key),
+            None => self.bytes.extend_from_slice(payload),
         }
     }
 
@@ -164,11 +207,16 @@ impl Outbox {
     #[inline]
     pub(crate) fn push_payload(&mut self, start: Start, payload: Payload<'_>) {
         if payload.len() <= COPY_UP_TO || self.is_masking() {
-            return self.push_frame(start, &payload);
+            self.push_frame(start, &payload);
+        } else {
+            self.push_large(start, payload);
         }
+    }
+
+    fn push_large(&mut self, start: Start, payload: Payload<'_>) {
         match payload.try_into_bytes() {
             Ok(bytes) => {
-                self.reserve(FrameHeader::MAX_SIZE);
+                self.reserve(HeaderBytes::ROOM);
                 self.push_header(start, bytes.len());
                 self.push_reference(bytes);
             }
@@ -201,12 +249,12 @@ impl Outbox {
     #[inline]
     fn push_header(&mut self, start: Start, len: usize) -> Option<[u8; 4]> {
         let mask = self.masking_key.map(|draw| draw());
-        self.bytes.extend_from_slice(start.header(mask, len as u64).as_ref());
+        start.header(mask, len as u64).append_to(&mut self.bytes);
         mask
     }
 
     fn push_reference(&mut self, payload: Bytes) {
-        let large = self.by_reference.get_or_insert_default();
+        let large = self.by_reference.get_or_insert_with(ByReference::take);
         large.len += payload.len();
         large.payloads.push_back((self.bytes.len(), payload));
     }
@@ -260,19 +308,17 @@ impl Outbox {
         if payload.is_empty() {
             large.payloads.pop_front();
         }
-        if large.payloads.is_empty() {
-            self.by_reference = None;
+        if large.payloads.is_empty()
+            && let Some(large) = self.by_reference.take()
+        {
+            large.give();
         }
         taken
     }
 
-    /// Gives memory back, and makes up for pongs, as far as bytes have left.
+    /// Gives the buffer back once all of it has left.
     #[inline]
-    fn settle(&mut self) {
-        if self.start >= self.pongs_end {
-            self.pong_bytes = 0;
-            self.push_latest_pong();
-        }
+    fn release(&mut self) {
         if self.start == self.bytes.len() && self.by_reference.is_none() {
             self.start = 0;
             self.pongs_end = 0;

@@ -80,15 +80,15 @@ pub(crate) mod thread {
     pub(super) const FILLED: Local<Vec<u8>> = Local(&FILLED_LIST);
 
     #[inline]
-    pub(super) fn pop<T>(list: &List<T>) -> Option<T> {
+    pub(crate) fn pop<T>(list: &List<T>) -> Option<T> {
         list.borrow_mut().pop()
     }
 
     #[inline]
-    pub(super) fn push(list: &List<Vec<u8>>, buffer: Vec<u8>) {
+    pub(crate) fn push<T>(list: &List<T>, item: T) {
         let mut list = list.borrow_mut();
         if list.len() < MAX_KEPT {
-            list.push(buffer);
+            list.push(item);
         }
     }
 }

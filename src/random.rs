@@ -1,18 +1,58 @@
 //! Random bytes from a cryptographically strong generator that the operating system seeds, one for each thread.
 
+use core::cell::RefCell;
+
 use rand::Rng;
 
 /// New bytes. A forked process draws others than its parent (RFC 6455 §10.3: a key must not be known to others).
-#[inline]
 pub(crate) fn random<const N: usize>() -> [u8; N] {
-    let mut generator = rand::rng();
+    seed_after_fork();
+    draw()
+}
+
+/// A new masking key, of a batch that was drawn together: asking the generator costs more than a short message.
+#[inline]
+pub(crate) fn key() -> [u8; 4] {
+    seed_after_fork();
+    let key = BATCH.try_with(|batch| batch.borrow_mut().next());
+    key.unwrap_or_else(|_| draw())
+}
+
+struct Batch {
+    keys: [[u8; 4]; 64],
+    left: usize,
+}
+
+impl Batch {
+    #[inline]
+    fn next(&mut self) -> [u8; 4] {
+        if self.left == 0 {
+            self.keys.as_flattened_mut().copy_from_slice(&draw::<256>());
+            self.left = self.keys.len();
+        }
+        self.left -= 1;
+        self.keys.get(self.left).copied().unwrap_or_else(draw)
+    }
+}
+
+std::thread_local! {
+    static BATCH: RefCell<Batch> = const { RefCell::new(Batch { keys: [[0; 4]; 64], left: 0 }) };
+}
+
+fn draw<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::rng().fill_bytes(&mut bytes);
+    bytes
+}
+
+/// A copied generator is seeded anew, and copied keys are dropped.
+#[inline]
+fn seed_after_fork() {
     if fork::is_new() {
         #[expect(clippy::expect_used, reason = "keys that can be foreseen would be worse than none")]
-        generator.reseed().expect("the operating system gives random bytes");
+        rand::rng().reseed().expect("the operating system gives random bytes");
+        let _ = BATCH.try_with(|batch| batch.borrow_mut().left = 0);
     }
-    let mut bytes = [0; N];
-    generator.fill_bytes(&mut bytes);
-    bytes
 }
 
 /// The generator of a thread is copied by `fork`, so each process must seed its own.

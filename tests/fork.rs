@@ -15,27 +15,38 @@ unsafe extern "C" {
     fn _exit(status: c_int) -> !;
 }
 
-/// The keys of the next frames, and the next nonce.
-fn draw() -> [u8; 48] {
+/// The keys of the next frames, and the next nonce. One of them comes `first`, for it must not matter which.
+fn draw(first: First) -> [u8; 48] {
     let mut connection = Connection::open(Role::Client, Agreed::default(), &Config::DEFAULT);
     let mut drawn = [0; 48];
     let (keys, nonce) = drawn.split_at_mut(32);
+    if first == First::Nonce {
+        nonce.copy_from_slice(&handshake::nonce());
+    }
     for key in keys.as_chunks_mut::<4>().0 {
         connection.writer().ping(b"").expect("open");
         connection.writer().outbox().advance(2);
         connection.writer().outbox().copy_to_slice(key);
     }
-    nonce.copy_from_slice(&handshake::nonce());
+    if first == First::Keys {
+        nonce.copy_from_slice(&handshake::nonce());
+    }
     drawn
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum First {
+    Keys,
+    Nonce,
+}
+
 /// Draws in a child process.
-fn draw_in_child() -> [u8; 48] {
+fn draw_in_child(first: First) -> [u8; 48] {
     let (mut read, mut write) = pipe().expect("a pipe");
     // SAFETY: the child draws, writes to a pipe and exits; it touches nothing that other threads may have locked.
     let child = unsafe { fork() };
     if child == 0 {
-        let sent = write.write_all(&draw());
+        let sent = write.write_all(&draw(first));
         // SAFETY: ends the child without running anything of the parent's.
         unsafe { _exit(sent.is_err().into()) };
     }
@@ -51,8 +62,9 @@ fn draw_in_child() -> [u8; 48] {
 
 #[test]
 fn p2_parent_and_child_draw_different_keys() {
-    let before = draw();
-    let drawn = [before, draw_in_child(), draw_in_child(), draw()];
+    let before = draw(First::Keys);
+    let [one, other] = [First::Keys, First::Nonce].map(draw_in_child);
+    let drawn = [before, one, other, draw(First::Keys)];
     let mut keys: Vec<&[u8; 4]> = drawn.iter().flat_map(|drawn| drawn.as_chunks::<4>().0).collect();
     let all = keys.len();
     keys.sort_unstable();

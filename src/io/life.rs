@@ -258,7 +258,9 @@ impl Life {
     /// The writer is back.
     #[inline]
     pub(crate) fn settle_writer(&mut self) {
-        self.backpressure.settle(self.position());
+        if self.backpressure.is_lent() {
+            self.backpressure.settle(self.position());
+        }
     }
 
     /// Whether the peer may be given cause for more answers. After Close there are none.

@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::deflate::Inflating;
 use crate::error::ProtocolError;
 use crate::frame::{FrameHeader, Lengths, MAX_CONTROL_PAYLOAD, Opcode, RSV1, Role};
-use crate::mask::{self, mask, mask_and_look};
+use crate::mask::{self, mask, mask_and_look, mask_copy};
 use crate::message::{Kind, Message, Payload, Text};
 use crate::pool;
 use crate::utf8::{self, Utf8};
@@ -571,20 +571,22 @@ impl Reader {
     }
 
     /// Appends payload to the buffer.
-    fn assemble(&mut self, frame: Frame, payload: &mut [u8]) -> Result<(), ProtocolError> {
+    fn assemble(&mut self, frame: Frame, payload: &[u8]) -> Result<(), ProtocolError> {
         if payload.is_empty() {
             return Ok(());
         }
         self.grow(payload.len(), frame);
+        let mut buffer = mem::take(&mut self.buffer);
         let mut key = frame.key;
-        // Each block is unmasked, validated and moved while it is in the first-level cache.
-        for block in payload.chunks_mut(BLOCK) {
-            mask(block, key);
+        // Each block is moved, unmasked and validated while it is in the first-level cache.
+        let result = payload.chunks(BLOCK).try_for_each(|block| {
+            let at = buffer.len();
+            mask_copy(&mut buffer, block, key);
             key = mask::advance(key, block.len());
-            self.validate(block)?;
-            self.buffer.extend_from_slice(block);
-        }
-        Ok(())
+            self.validate(buffer.get(at..).unwrap_or_default())
+        });
+        self.buffer = buffer;
+        result
     }
 
     /// Takes what was read into the buffer behind its first `from` bytes.

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 use sockeye::tokio::WebSocket;
 use sockeye::{Agreed, Config, Connection, Event, Message, Role};
 
@@ -29,8 +29,8 @@ impl Core {
     fn read(&mut self, seen: &mut impl FnMut(&[u8])) -> Result<usize, Box<dyn std::error::Error>> {
         let mut input = match self.connection.payload_buf() {
             Some(mut room) => {
-                let count = self.wire.read(room.spare())?;
-                room.advance(count);
+                let bytes = self.wire.next(room.remaining_mut());
+                room.put_slice(bytes);
                 &mut [][..]
             }
             None => {
