@@ -7,60 +7,57 @@ use alloc::vec::Vec;
 use core::mem::MaybeUninit;
 
 /// Below this many bytes the baseline loop is done before a wider one would have been chosen.
-#[cfg(all(feature = "std", target_arch = "x86_64"))]
 const DISPATCH_FROM: usize = 128;
 
 /// As much as the loop takes at a time; a multiple of the key.
 type Block = [u8; 64];
 
 /// Masks or unmasks `payload` in place, `key` being the one for its first byte. A key of zeros changes nothing, and
-/// stands for no mask.
+/// stands for no mask. Also whether what comes of it was seen to be ASCII, which costs next to nothing here and spares
+/// a text a pass of its own.
 #[inline]
-pub(crate) fn mask(payload: &mut [u8], key: [u8; 4]) {
-    if key == [0; 4] {
-        return;
-    }
+pub(crate) fn mask(payload: &mut [u8], key: [u8; 4]) -> bool {
     #[cfg(test)]
     tests::MASKED.with(|sum| sum.set(sum.get() + payload.len()));
+    if payload.len() < DISPATCH_FROM {
+        return is_ascii(xor_short(payload, key));
+    }
+    if key == [0; 4] {
+        return false;
+    }
     #[cfg(all(feature = "std", target_arch = "x86_64"))]
-    if payload.len() >= DISPATCH_FROM && std::arch::is_x86_feature_detected!("avx2") {
+    if std::arch::is_x86_feature_detected!("avx2") {
         #[allow(unsafe_code)]
         // SAFETY: AVX2 was just found to be present.
-        return unsafe { mask_avx2(payload, key) };
+        return is_ascii(unsafe { xor_avx2(payload, key) });
     }
-    xor::<false>(payload, key);
+    is_ascii(xor(payload, key))
 }
 
-/// The same with a short payload, and whether all that comes of it is ASCII.
+/// Appends a masked copy of `payload` to `buffer`, in one pass but for the last few bytes; the same is told of it.
 #[inline]
-pub(crate) fn mask_and_look(payload: &mut [u8], key: [u8; 4]) -> bool {
+pub(crate) fn mask_copy(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) -> bool {
     #[cfg(test)]
     tests::MASKED.with(|sum| sum.set(sum.get() + payload.len()));
-    xor::<true>(payload, key) & 0x8080_8080_8080_8080 == 0
-}
-
-/// Appends a masked copy of `payload` to `buffer`, in one pass but for the last few bytes.
-#[inline]
-pub(crate) fn mask_copy(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
     let (blocks, rest) = payload.as_chunks();
-    if !blocks.is_empty() {
-        copy_blocks(buffer, blocks, key);
-    }
+    let seen = if blocks.is_empty() { 0 } else { copy_blocks(buffer, blocks, key) };
     let at = buffer.len();
     buffer.extend_from_slice(rest);
-    mask(buffer.get_mut(at..).unwrap_or_default(), key);
+    is_ascii(seen | xor_short(buffer.get_mut(at..).unwrap_or_default(), key))
 }
 
-fn copy_blocks(buffer: &mut Vec<u8>, blocks: &[Block], key: [u8; 4]) {
-    #[cfg(test)]
-    tests::MASKED.with(|sum| sum.set(sum.get() + blocks.as_flattened().len()));
+fn copy_blocks(buffer: &mut Vec<u8>, blocks: &[Block], key: [u8; 4]) -> u64 {
     #[cfg(all(feature = "std", target_arch = "x86_64"))]
     if blocks.as_flattened().len() >= DISPATCH_FROM && std::arch::is_x86_feature_detected!("avx2") {
         #[allow(unsafe_code)]
         // SAFETY: AVX2 was just found to be present.
         return unsafe { xor_blocks_avx2(buffer, blocks, key) };
     }
-    xor_blocks(buffer, blocks, key);
+    xor_blocks(buffer, blocks, key)
+}
+
+fn is_ascii(seen: u64) -> bool {
+    seen & 0x8080_8080_8080_8080 == 0
 }
 
 /// The key for the byte that is `offset` bytes further on.
@@ -71,24 +68,25 @@ pub(crate) fn advance(key: [u8; 4], offset: usize) -> [u8; 4] {
 
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 #[target_feature(enable = "avx2")]
-fn mask_avx2(payload: &mut [u8], key: [u8; 4]) {
-    xor::<false>(payload, key);
+fn xor_avx2(payload: &mut [u8], key: [u8; 4]) -> u64 {
+    xor(payload, key)
 }
 
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 #[target_feature(enable = "avx2")]
-fn xor_blocks_avx2(buffer: &mut Vec<u8>, blocks: &[Block], key: [u8; 4]) {
-    xor_blocks(buffer, blocks, key);
+fn xor_blocks_avx2(buffer: &mut Vec<u8>, blocks: &[Block], key: [u8; 4]) -> u64 {
+    xor_blocks(buffer, blocks, key)
 }
 
+/// Tells all bits that are set anywhere in what it appends.
 #[inline(always)]
-fn xor_blocks(buffer: &mut Vec<u8>, blocks: &[Block], key: [u8; 4]) {
+fn xor_blocks(buffer: &mut Vec<u8>, blocks: &[Block], key: [u8; 4]) -> u64 {
     buffer.reserve(blocks.as_flattened().len());
     let room = buffer.spare_capacity_mut().as_chunks_mut().0;
-    let mut count = 0;
+    let (mut seen, mut count) = ([0; 8], 0);
     for (to, from) in room.iter_mut().zip(blocks) {
         let mut block = *from;
-        xor::<false>(&mut block, key);
+        xor_block(&mut block, key, &mut seen);
         *to = block.map(MaybeUninit::new);
         count += block.len();
     }
@@ -97,30 +95,32 @@ fn xor_blocks(buffer: &mut Vec<u8>, blocks: &[Block], key: [u8; 4]) {
     unsafe {
         buffer.set_len(buffer.len() + count);
     }
+    either(seen)
 }
 
-/// With `LOOK`, all bits that are set anywhere in the result.
+/// Tells all bits that are set anywhere in the result.
 #[inline(always)]
-fn xor<const LOOK: bool>(payload: &mut [u8], key: [u8; 4]) -> u64 {
-    let word = u32::from_ne_bytes(key);
-    let long = u64::from(word) << 32 | u64::from(word);
+fn xor(payload: &mut [u8], key: [u8; 4]) -> u64 {
+    let (blocks, rest) = payload.as_chunks_mut();
     let mut seen = 0;
-    let mut lane = |lane: &mut [u8; 8]| {
-        let new = u64::from_ne_bytes(*lane) ^ long;
-        *lane = new.to_ne_bytes();
-        if LOOK {
-            seen |= new;
-        }
-    };
-    let (blocks, rest): (&mut [Block], _) = payload.as_chunks_mut();
-    for block in blocks {
-        block.as_chunks_mut::<8>().0.iter_mut().for_each(&mut lane);
+    if !blocks.is_empty() {
+        let mut lanes = [0; 8];
+        blocks.iter_mut().for_each(|block| xor_block(block, key, &mut lanes));
+        seen = either(lanes);
     }
-    let (lanes, rest) = rest.as_chunks_mut::<8>();
-    lanes.iter_mut().for_each(lane);
+    seen | xor_short(rest, key)
+}
+
+#[inline(always)]
+fn xor_short(payload: &mut [u8], key: [u8; 4]) -> u64 {
+    let mut seen = 0;
+    let (lanes, rest) = payload.as_chunks_mut();
+    for lane in lanes {
+        xor_lane(lane, key, &mut seen);
+    }
     let (halves, rest) = rest.as_chunks_mut::<4>();
     for half in halves {
-        let new = u32::from_ne_bytes(*half) ^ word;
+        let new = u32::from_ne_bytes(*half) ^ u32::from_ne_bytes(key);
         *half = new.to_ne_bytes();
         seen |= u64::from(new);
     }
@@ -129,6 +129,25 @@ fn xor<const LOOK: bool>(payload: &mut [u8], key: [u8; 4]) -> u64 {
         seen |= u64::from(*byte);
     }
     seen
+}
+
+#[inline(always)]
+fn xor_block(block: &mut Block, key: [u8; 4], seen: &mut [u64; 8]) {
+    for (lane, seen) in block.as_chunks_mut().0.iter_mut().zip(seen) {
+        xor_lane(lane, key, seen);
+    }
+}
+
+#[inline(always)]
+fn xor_lane(lane: &mut [u8; 8], key: [u8; 4], seen: &mut u64) {
+    let key = u64::from(u32::from_ne_bytes(key));
+    let new = u64::from_ne_bytes(*lane) ^ (key << 32 | key);
+    *lane = new.to_ne_bytes();
+    *seen |= new;
+}
+
+fn either(bits: [u64; 8]) -> u64 {
+    bits.into_iter().fold(0, |one, other| one | other)
 }
 
 #[cfg(test)]

@@ -197,9 +197,10 @@ impl Outbox {
     /// Queues one frame; a copy of the payload is masked by a client.
     pub(crate) fn push_frame(&mut self, start: Start, payload: &[u8]) {
         self.reserve(HeaderBytes::ROOM + payload.len());
-        match self.push_header(start, payload.len()) {
-            Some(key) => mask_copy(&mut self.bytes, payload, key),
-            None => self.bytes.extend_from_slice(payload),
+        if let Some(key) = self.push_header(start, payload.len()) {
+            mask_copy(&mut self.bytes, payload, key);
+        } else {
+            self.bytes.extend_from_slice(payload);
         }
     }
 

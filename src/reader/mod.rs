@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::deflate::Inflating;
 use crate::error::ProtocolError;
 use crate::frame::{FrameHeader, Lengths, MAX_CONTROL_PAYLOAD, Opcode, RSV1, Role};
-use crate::mask::{self, mask, mask_and_look, mask_copy};
+use crate::mask::{self, mask, mask_copy};
 use crate::message::{Kind, Message, Payload, Text};
 use crate::pool;
 use crate::utf8::{self, Utf8};
@@ -163,17 +163,8 @@ impl WholeMessage {
     #[inline]
     fn unmask<'i>(&self, input: &'i mut [u8]) -> Result<&'i [u8], ProtocolError> {
         let payload = input.get_mut(self.start..self.end).unwrap_or_default();
-        let is_valid = match self.kind {
-            Kind::Text if payload.len() < SHORT => mask_and_look(payload, self.key) || utf8::is_valid(payload),
-            Kind::Text => {
-                mask(payload, self.key);
-                utf8::is_valid(payload)
-            }
-            Kind::Binary => {
-                mask(payload, self.key);
-                true
-            }
-        };
+        let is_ascii = mask(payload, self.key);
+        let is_valid = self.kind == Kind::Binary || is_ascii || utf8::is_valid(payload);
         if is_valid { Ok(payload) } else { Err(ProtocolError::InvalidUtf8) }
     }
 
@@ -581,9 +572,9 @@ impl Reader {
         // Each block is moved, unmasked and validated while it is in the first-level cache.
         let result = payload.chunks(BLOCK).try_for_each(|block| {
             let at = buffer.len();
-            mask_copy(&mut buffer, block, key);
+            let is_ascii = mask_copy(&mut buffer, block, key);
             key = mask::advance(key, block.len());
-            self.validate(buffer.get(at..).unwrap_or_default())
+            self.validate(buffer.get(at..).unwrap_or_default(), is_ascii)
         });
         self.buffer = buffer;
         result
@@ -597,9 +588,9 @@ impl Reader {
         let count = payload.len();
         let mut key = frame.key;
         let result = payload.chunks_mut(BLOCK).try_for_each(|block| {
-            mask(block, key);
+            let is_ascii = mask(block, key);
             key = mask::advance(key, block.len());
-            self.validate(block)
+            self.validate(block, is_ascii)
         });
         self.buffer = buffer;
         // The frame stays in progress with nothing remaining: the next step finds its end.
@@ -609,10 +600,11 @@ impl Reader {
         }
     }
 
+    /// Validates the next piece of a text, which may be known to be ASCII.
     #[inline]
-    fn validate(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
+    fn validate(&mut self, piece: &[u8], is_ascii: bool) -> Result<(), ProtocolError> {
         match &mut self.message {
-            Some(message) if message.kind == Kind::Text => {
+            Some(message) if message.kind == Kind::Text && !(is_ascii && message.utf8.carried() == 0) => {
                 message.utf8.push(piece).map(drop).map_err(|_| ProtocolError::InvalidUtf8)
             }
             _ => Ok(()),
@@ -704,10 +696,6 @@ impl Reader {
         self.message.as_ref().is_some_and(|message| message.handling == Handling::Assembled)
     }
 }
-
-/// Below this many bytes a text, which then is mostly ASCII, is looked at while it is unmasked: the vector code of the
-/// validator has more to set up than to gain.
-const SHORT: usize = 256;
 
 /// What fits the first-level cache together with what else is in use.
 const BLOCK: usize = 16 << 10;
