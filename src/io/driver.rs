@@ -109,6 +109,7 @@ impl<T: Transport> Shared<T> {
     }
 
     /// The receiving side: goes on until what is `wanted` is ready in `inbound`, or the connection has ended.
+    #[inline]
     pub(crate) fn poll_receive(
         &mut self,
         inbound: &mut Inbound,
@@ -116,6 +117,21 @@ impl<T: Transport> Shared<T> {
         wanted: Wanted,
     ) -> Poll<Result<(), Error>> {
         self.life.settle_writer();
+        // Of many messages that came together, only the first needs to know of the task and the transport.
+        if self.life.may_read() && self.life.parse_whole(inbound, wanted) {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_receive_any(inbound, cx, wanted)
+    }
+
+    /// The same, whatever comes.
+    #[inline(never)]
+    fn poll_receive_any(
+        &mut self,
+        inbound: &mut Inbound,
+        cx: &mut Context<'_>,
+        wanted: Wanted,
+    ) -> Poll<Result<(), Error>> {
         let combined = self.wakers.register(Side::Receiving, cx.waker());
         let result = self.receive(inbound, &mut context(&combined, cx.waker()), wanted);
         if result.is_ready() {

@@ -6,7 +6,7 @@ use crate::connection::{Ended, advance};
 use crate::error::ProtocolError;
 use crate::message::{Event, Message, Part};
 use crate::pool;
-use crate::reader::{Delivery, Reader, Ready, What};
+use crate::reader::{Delivery, Reader, Ready, Step, What};
 use crate::writer::Writer;
 
 /// The reading half of a driver: the reader and its input.
@@ -47,13 +47,23 @@ impl Inbound {
         delivery: Delivery,
     ) -> Result<Option<What>, ProtocolError> {
         self.ready = None;
-        let Input { buffer, lent, start, end, .. } = &mut self.input;
-        let unread = buffer.get_mut(*start..*end).unwrap_or_default();
-        let step = advance(&mut self.reader, writer, ended, unread, delivery)?;
-        *lent = *start;
-        *start += step.consumed;
-        self.ready = step.ready;
+        let step = advance(&mut self.reader, writer, ended, self.input.unread(), delivery)?;
+        self.take(step);
         Ok(self.ready.as_ref().map(|ready| ready.what))
+    }
+
+    /// One step to the message that is next, if it lies here whole, as one frame: whether it does.
+    #[inline]
+    pub(crate) fn step_whole(&mut self) -> bool {
+        let step = self.reader.step_whole(self.input.unread());
+        step.map(|step| self.take(step)).is_some()
+    }
+
+    #[inline]
+    fn take(&mut self, step: Step) {
+        self.input.lent = self.input.start;
+        self.input.start += step.consumed;
+        self.ready = step.ready;
     }
 
     /// The event that the latest step found.
@@ -68,10 +78,10 @@ impl Inbound {
     /// The message that the latest step found.
     #[inline]
     pub(crate) fn message(&mut self) -> Option<Message<'_>> {
-        match self.event() {
-            Some(Event::Message(message)) => Some(message),
-            _ => None,
-        }
+        let Ready { what: What::Message(kind), place } = self.ready.take()? else { return None };
+        #[allow(unsafe_code)]
+        // SAFETY: as in `event`.
+        Some(unsafe { self.reader.message_unchecked(kind, place, self.input.lent()) })
     }
 
     /// The part that the latest step found.
@@ -135,6 +145,11 @@ impl Inbound {
 }
 
 impl Input {
+    #[inline]
+    fn unread(&mut self) -> &mut [u8] {
+        self.buffer.get_mut(self.start..self.end).unwrap_or_default()
+    }
+
     #[inline]
     fn lent(&self) -> &[u8] {
         self.buffer.get(self.lent..self.end).unwrap_or_default()

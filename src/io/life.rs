@@ -107,12 +107,21 @@ impl Life {
         self.ended.eof
     }
 
+    /// The commonest case of [`parse`](Self::parse): a message that lies in the input whole, as one frame.
+    #[inline]
+    pub(crate) fn parse_whole(&self, inbound: &mut Inbound, wanted: Wanted) -> bool {
+        wanted == Wanted::Messages && !self.is_done() && inbound.step_whole()
+    }
+
     /// Goes through the input until something wanted is ready. `on_pong` gets the payload of each pong.
     #[inline]
     pub(crate) fn parse(&mut self, inbound: &mut Inbound, wanted: Wanted, mut on_pong: impl FnMut(&[u8])) -> bool {
         let delivery = if wanted == Wanted::Parts { Delivery::Parts } else { Delivery::Whole };
         if self.is_done() {
             return false;
+        }
+        if self.parse_whole(inbound, wanted) {
+            return true;
         }
         loop {
             match inbound.step(&mut self.writer, &mut self.ended, delivery) {

@@ -21,7 +21,7 @@ pub struct Step {
 #[derive(Debug)]
 pub struct Ready {
     pub(crate) what: What,
-    pub(super) place: Place,
+    pub(crate) place: Place,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(crate) enum What {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Input { start: usize, end: usize },
     Buffer,
     Control,
@@ -160,6 +160,7 @@ impl Reader {
         (!is_text || utf8::is_valid(bytes)).then_some(ready)
     }
 
+    #[inline]
     pub(super) fn lendable<'a>(&'a self, place: Place, input: &'a [u8]) -> Option<&'a [u8]> {
         match place {
             Place::Input { start, end } => input.get(start..end),
@@ -208,7 +209,7 @@ impl Reader {
     /// If `kind` is text, the bytes at `place` are UTF-8.
     #[inline]
     #[allow(unsafe_code)]
-    unsafe fn message_unchecked<'a>(&'a mut self, kind: Kind, place: Place, input: &'a [u8]) -> Message<'a> {
+    pub(crate) unsafe fn message_unchecked<'a>(&'a mut self, kind: Kind, place: Place, input: &'a [u8]) -> Message<'a> {
         let payload = self.payload(place, input);
         match kind {
             // SAFETY: passed on.

@@ -161,20 +161,19 @@ struct WholeMessage {
 impl WholeMessage {
     /// Unmasks it where it lies, and validates it if it is text.
     #[inline]
-    fn unmask<'i>(&self, input: &'i mut [u8]) -> Result<&'i [u8], ProtocolError> {
+    fn unmask(&self, input: &mut [u8]) -> Result<(), ProtocolError> {
         let payload = input.get_mut(self.start..self.end).unwrap_or_default();
         let is_ascii = mask(payload, self.key);
         let is_valid = self.kind == Kind::Binary || is_ascii || utf8::is_valid(payload);
-        if is_valid { Ok(payload) } else { Err(ProtocolError::InvalidUtf8) }
+        if is_valid { Ok(()) } else { Err(ProtocolError::InvalidUtf8) }
     }
 
     /// The step that finds it.
     #[inline]
-    fn take(self, input: &mut [u8]) -> Result<Step, ProtocolError> {
-        self.unmask(input)?;
+    fn step(self) -> Step {
         let Self { kind, start, end, .. } = self;
         let ready = Ready { what: What::Message(kind), place: Place::Input { start, end } };
-        Ok(Step { consumed: end, ready: Some(ready) })
+        Step { consumed: end, ready: Some(ready) }
     }
 }
 
@@ -269,7 +268,7 @@ impl Reader {
         }
         let result = match self.whole_message(input) {
             Some(whole) if delivery == Delivery::Whole && whole.compressed => self.take_compressed(&whole, input),
-            Some(whole) if delivery == Delivery::Whole => whole.take(input),
+            Some(whole) if delivery == Delivery::Whole => whole.unmask(input).map(|()| whole.step()),
             _ => self.run(input, delivery),
         };
         if let Err(error) = result {
@@ -289,22 +288,33 @@ impl Reader {
     /// which repeats it.
     #[inline]
     pub(crate) fn take_whole<'i>(&mut self, input: &mut &'i mut [u8]) -> Option<Message<'i>> {
+        let WholeMessage { kind, start, end, .. } = self.find_whole(input)?;
+        let (used, rest) = mem::take(input).split_at_mut_checked(end)?;
+        *input = rest;
+        let payload = Payload::from(&*used.get_mut(start..)?);
+        Some(match kind {
+            #[allow(unsafe_code)]
+            // SAFETY: it was found to be valid just now.
+            Kind::Text => Message::Text(unsafe { Text::new_unchecked(payload) }),
+            Kind::Binary => Message::Binary(payload),
+        })
+    }
+
+    /// The same as a step.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn step_whole(&mut self, input: &mut [u8]) -> Option<Step> {
+        self.find_whole(input).map(WholeMessage::step)
+    }
+
+    #[inline]
+    fn find_whole(&mut self, input: &mut [u8]) -> Option<WholeMessage> {
         if self.lent {
             return None;
         }
         let whole = self.whole_message(input).filter(|whole| !whole.compressed)?;
-        let (used, rest) = mem::take(input).split_at_mut_checked(whole.end)?;
-        match whole.unmask(used) {
-            Ok(payload) => {
-                *input = rest;
-                let payload = Payload::from(payload);
-                Some(match whole.kind {
-                    #[allow(unsafe_code)]
-                    // SAFETY: validated just now.
-                    Kind::Text => Message::Text(unsafe { Text::new_unchecked(payload) }),
-                    Kind::Binary => Message::Binary(payload),
-                })
-            }
+        match whole.unmask(input) {
+            Ok(()) => Some(whole),
             Err(error) => {
                 self.fail(error);
                 None
@@ -545,7 +555,7 @@ impl Reader {
                 self.state = State::Start;
                 // Room that was made, and not used, goes back with the message.
                 self.lent = self.buffer.capacity() > 0;
-                return whole.take(input).map(|step| step.ready);
+                return whole.unmask(input).map(|()| whole.step().ready);
             }
             Handling::Assembled => self.assemble(frame, here)?,
             Handling::Parts | Handling::Discarded => {
