@@ -18,22 +18,32 @@ use crate::writer::Writer;
 /// The default is a connection without a subprotocol and without extensions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agreed {
-    pub(crate) subprotocol: Option<Box<str>>,
+    /// Nothing for most, and then a connection has but one word of it.
+    terms: Option<Box<Terms>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Terms {
+    subprotocol: Option<Box<str>>,
     #[cfg(feature = "deflate")]
-    pub(crate) deflate: Option<Parameters>,
+    deflate: Option<Parameters>,
 }
 
 impl Agreed {
     /// The same with this subprotocol (RFC 6455 §1.9).
     #[must_use]
     pub fn with_subprotocol(mut self, subprotocol: &str) -> Self {
-        self.subprotocol = Some(subprotocol.into());
+        self.set_subprotocol(Some(subprotocol.into()));
         self
+    }
+
+    pub(crate) fn set_subprotocol(&mut self, subprotocol: Option<Box<str>>) {
+        self.change(|terms| terms.subprotocol = subprotocol);
     }
 
     /// The subprotocol that was agreed on.
     pub fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
+        self.terms.as_ref()?.subprotocol.as_deref()
     }
 
     /// The same with permessage-deflate in these parameters (RFC 7692 §7.1), where another HTTP stack has agreed on
@@ -41,14 +51,25 @@ impl Agreed {
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn with_deflate(mut self, parameters: Parameters) -> Self {
-        self.deflate = Some(parameters);
+        self.set_deflate(Some(parameters));
         self
+    }
+
+    #[cfg(feature = "deflate")]
+    pub(crate) fn set_deflate(&mut self, parameters: Option<Parameters>) {
+        self.change(|terms| terms.deflate = parameters);
     }
 
     /// The parameters of permessage-deflate that were agreed on; `None` without compression.
     #[cfg(feature = "deflate")]
     pub fn deflate(&self) -> Option<Parameters> {
-        self.deflate
+        self.terms.as_ref()?.deflate
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Terms)) {
+        let mut terms = self.terms.take().unwrap_or_default();
+        change(&mut terms);
+        self.terms = (*terms != Terms::default()).then_some(terms);
     }
 }
 
@@ -98,41 +119,41 @@ pub(crate) struct Ended {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Backpressure {
     high_water: usize,
-    /// Where the answers end, in bytes since the beginning.
+    /// Where the answers end, in bytes since the beginning; `LENT` while the writer is out.
     answers_end: u64,
-    /// The writer was handed out together with a message.
-    lent: bool,
 }
+
+/// The writer was handed out together with a message, and what it queues are answers.
+const LENT: u64 = u64::MAX;
 
 impl Backpressure {
     pub(crate) fn new(config: &Config) -> Self {
         // An outbox that refuses more is above its mark, whatever that is.
         let high_water = config.outbox_high_water.min(config.outbox_capacity.saturating_sub(1));
-        Self { high_water, answers_end: 0, lent: false }
+        Self { high_water, answers_end: 0 }
     }
 
     /// The writer is being handed out to answer.
     #[inline]
     pub(crate) fn lend(&mut self) {
-        self.lent = true;
+        self.answers_end = LENT;
     }
 
     /// Whether the writer is out.
     #[inline]
     pub(crate) fn is_lent(&self) -> bool {
-        self.lent
+        self.answers_end == LENT
     }
 
     /// The writer is back, and what it queued ends at `position`.
     pub(crate) fn settle(&mut self, position: u64) {
         self.answers_end = position;
-        self.lent = false;
     }
 
     /// Whether to read more, with so many bytes `written` and all that waits ending at `position`.
     #[inline]
     pub(crate) fn may_read(&self, written: u64, position: u64) -> bool {
-        let answers_end = if self.lent { position } else { self.answers_end };
+        let answers_end = if self.is_lent() { position } else { self.answers_end };
         answers_end.saturating_sub(written) <= self.high_water as u64
     }
 

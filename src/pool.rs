@@ -12,7 +12,7 @@ pub(crate) const BUFFER_SIZE: usize = 64 << 10;
 #[inline]
 pub(crate) fn take() -> Vec<u8> {
     #[cfg(feature = "std")]
-    return thread::EMPTY.with(thread::pop).unwrap_or_default();
+    return thread::BUFFERS.with(thread::pop).unwrap_or_default();
     #[cfg(not(feature = "std"))]
     Vec::new()
 }
@@ -24,28 +24,10 @@ pub(crate) fn give(buffer: Vec<u8>) {
     if (thread::MIN_KEPT..=BUFFER_SIZE).contains(&buffer.capacity()) {
         let mut buffer = buffer;
         buffer.clear();
-        thread::EMPTY.with(|list| thread::push(list, buffer));
+        thread::BUFFERS.with(|list| thread::push(list, buffer));
     }
     #[cfg(not(feature = "std"))]
     drop(buffer);
-}
-
-/// A buffer of `BUFFER_SIZE` zeros, to read into.
-#[cfg(feature = "std")]
-#[inline]
-pub(crate) fn take_filled() -> Vec<u8> {
-    thread::FILLED.with(thread::pop).unwrap_or_else(|| alloc::vec![0; BUFFER_SIZE])
-}
-
-/// Gives a buffer from [`take_filled`] back, into whose first `used` bytes something was read. They are cleared: a stream
-/// that counts bytes which it never wrote would make another connection receive them.
-#[cfg(feature = "std")]
-#[inline]
-pub(crate) fn give_filled(mut buffer: Vec<u8>, used: usize) {
-    if buffer.len() == BUFFER_SIZE {
-        buffer.get_mut(..used).unwrap_or_default().fill(0);
-        thread::FILLED.with(|list| thread::push(list, buffer));
-    }
 }
 
 #[cfg(feature = "std")]
@@ -73,11 +55,9 @@ pub(crate) mod thread {
     }
 
     std::thread_local! {
-        static EMPTY_LIST: List<Vec<u8>> = const { RefCell::new(Vec::new()) };
-        static FILLED_LIST: List<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        static LIST: List<Vec<u8>> = const { RefCell::new(Vec::new()) };
     }
-    pub(super) const EMPTY: Local<Vec<u8>> = Local(&EMPTY_LIST);
-    pub(super) const FILLED: Local<Vec<u8>> = Local(&FILLED_LIST);
+    pub(super) const BUFFERS: Local<Vec<u8>> = Local(&LIST);
 
     #[inline]
     pub(crate) fn pop<T>(list: &List<T>) -> Option<T> {

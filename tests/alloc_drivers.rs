@@ -311,12 +311,12 @@ fn the_structs_have_their_sizes() {
         )*};
     }
     assert_sizes! {
-        sockeye::Connection: 288,
+        sockeye::Connection: 264,
         sockeye::Reader: 128,
         sockeye::Writer: 104,
-        over_tokio::WebSocket<tokio::net::TcpStream>: 512,
-        futures::WebSocket<Compat<tokio::net::TcpStream>>: 528,
-        blocking::WebSocket<std::net::TcpStream>: 592,
+        over_tokio::WebSocket<tokio::net::TcpStream>: 400,
+        futures::WebSocket<Compat<tokio::net::TcpStream>>: 416,
+        blocking::WebSocket<std::net::TcpStream>: 480,
     }
 }
 

@@ -14,7 +14,7 @@
 //!
 //! # What it costs
 //!
-//! An idle connection whose ends forget their windows after each message, as [`Deflate::DEFAULT`] has it, owns 136 bytes
+//! An idle connection whose ends forget their windows after each message, as [`Deflate::DEFAULT`] has it, owns 160 bytes
 //! of heap for compression. The states that it borrows for a message, as long as that is under way, belong to the thread,
 //! which keeps at most four of each.
 //!

@@ -330,14 +330,15 @@ impl Accept {
     /// Chooses the first of the client's subprotocols that is among `supported`, or none. Names are compared with
     /// their case (RFC 6455 §4.2.2).
     pub fn select(mut self, supported: &[&str]) -> Self {
-        self.agreed.subprotocol = self.subprotocols().find(|offered| supported.contains(offered)).map(Box::from);
+        let chosen = self.subprotocols().find(|offered| supported.contains(offered)).map(Box::from);
+        self.agreed.set_subprotocol(chosen);
         self
     }
 
     /// Chooses this subprotocol, which the client must have offered (RFC 6455 §4.2.2).
     pub fn subprotocol(mut self, chosen: &str) -> Self {
         if self.subprotocols().any(|offered| offered == chosen) {
-            self.agreed.subprotocol = Some(chosen.into());
+            self.agreed.set_subprotocol(Some(chosen.into()));
         } else {
             self.invalid.get_or_insert(InvalidArgument::UnofferedSubprotocol(chosen.into()));
         }
@@ -363,7 +364,7 @@ impl Accept {
         let answer = config.deflate.and_then(|deflate| negotiation::answer(&deflate.parameters, self.extensions()));
         let (answer, agreed) = answer.unzip();
         self.answer = Some(answer.unwrap_or_default().into());
-        self.agreed.deflate = agreed;
+        self.agreed.set_deflate(agreed);
         self
     }
 

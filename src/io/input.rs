@@ -1,23 +1,27 @@
-//! What was read and not used up: a buffer that a connection owns only while something is in it.
+//! What was read and not used up, in a buffer that a connection owns only while something is in it.
 
+use std::boxed::Box;
+use std::cell::RefCell;
+use std::vec;
 use std::vec::Vec;
 
 use crate::connection::{Ended, advance};
 use crate::error::ProtocolError;
 use crate::message::{Event, Message, Part};
 use crate::pool;
+use crate::pool::thread::{self, List, Local};
 use crate::reader::{Delivery, Reader, Ready, Step, What};
 use crate::writer::Writer;
 
 /// The reading half of a driver: the reader and its input.
 pub(crate) struct Inbound {
     pub(crate) reader: Reader,
-    input: Input,
-    /// The event that was found last; its bytes lie in `input` or in the reader, which nobody touches before it is gone.
-    ready: Option<Ready>,
+    /// There only while it holds something.
+    input: Option<Box<Input>>,
 }
 
-struct Input {
+/// A buffer to read into, and what was read.
+pub(crate) struct Input {
     buffer: Vec<u8>,
     /// Where the bytes of the latest step begin.
     lent: usize,
@@ -26,16 +30,15 @@ struct Input {
     end: usize,
     /// How far the buffer was ever filled.
     used: usize,
+    /// The event that was found last; its bytes lie here or in the reader, which nobody touches before it is gone.
+    ready: Option<Ready>,
 }
 
 impl Inbound {
     /// `leftover` is what was read behind the handshake.
     pub(crate) fn new(reader: Reader, leftover: &[u8]) -> Self {
-        let mut input = Input { buffer: Vec::new(), lent: 0, start: 0, end: leftover.len(), used: leftover.len() };
-        if !leftover.is_empty() {
-            input.buffer = leftover.to_vec();
-        }
-        Self { reader, input, ready: None }
+        let input = if leftover.is_empty() { None } else { Some(Box::new(Input::of(leftover.to_vec()))) };
+        Self { reader, input }
     }
 
     /// One step over what is here: whether an event is ready, and which.
@@ -46,89 +49,89 @@ impl Inbound {
         ended: &mut Ended,
         delivery: Delivery,
     ) -> Result<Option<What>, ProtocolError> {
-        self.ready = None;
-        let step = advance(&mut self.reader, writer, ended, self.input.unread(), delivery)?;
-        self.take(step);
-        Ok(self.ready.as_ref().map(|ready| ready.what))
+        let unread = self.input.as_deref_mut().map_or(&mut [][..], Input::begin_step);
+        let step = advance(&mut self.reader, writer, ended, unread, delivery)?;
+        let what = step.ready.as_ref().map(|ready| ready.what);
+        if step.consumed > 0 || step.ready.is_some() {
+            self.input.get_or_insert_with(Input::take).end_step(step);
+        }
+        Ok(what)
     }
 
     /// One step to the message that is next, if it lies here whole, as one frame: whether it does.
     #[inline]
     pub(crate) fn step_whole(&mut self) -> bool {
-        let step = self.reader.step_whole(self.input.unread());
-        step.map(|step| self.take(step)).is_some()
-    }
-
-    #[inline]
-    fn take(&mut self, step: Step) {
-        self.input.lent = self.input.start;
-        self.input.start += step.consumed;
-        self.ready = step.ready;
+        let Some(input) = &mut self.input else { return false };
+        let step = self.reader.step_whole(input.begin_step());
+        step.map(|step| input.end_step(step)).is_some()
     }
 
     /// The event that the latest step found.
     #[inline]
     pub(crate) fn event(&mut self) -> Option<Event<'_>> {
-        let ready = self.ready.take()?;
+        let input = self.input.as_deref_mut()?;
+        let ready = input.ready.take()?;
         #[allow(unsafe_code)]
         // SAFETY: `ready` was set by the latest step, which was made over these bytes.
-        Some(unsafe { self.reader.event_unchecked(ready, self.input.lent()) })
+        Some(unsafe { self.reader.event_unchecked(ready, input.lent()) })
     }
 
     /// The message that the latest step found.
     #[inline]
     pub(crate) fn message(&mut self) -> Option<Message<'_>> {
-        let Ready { what: What::Message(kind), place } = self.ready.take()? else { return None };
+        let input = self.input.as_deref_mut()?;
+        let Ready { what: What::Message(kind), place } = input.ready.take()? else { return None };
         #[allow(unsafe_code)]
         // SAFETY: as in `event`.
-        Some(unsafe { self.reader.message_unchecked(kind, place, self.input.lent()) })
+        Some(unsafe { self.reader.message_unchecked(kind, place, input.lent()) })
     }
 
     /// The part that the latest step found.
     pub(crate) fn part(&mut self) -> Option<Part<'_>> {
-        let ready = self.ready.take()?;
+        let input = self.input.as_deref_mut()?;
+        let ready = input.ready.take()?;
         #[allow(unsafe_code)]
         // SAFETY: as in `event`.
-        Some(unsafe { self.reader.part_unchecked(ready, self.input.lent()) })
+        Some(unsafe { self.reader.part_unchecked(ready, input.lent()) })
     }
 
     /// The payload of the ping or pong that the latest step found.
     pub(crate) fn control(&self) -> &[u8] {
-        self.ready.as_ref().map_or(&[], |ready| self.reader.control_at(ready, self.input.lent()))
+        let ready = self.input.as_deref().and_then(|input| Some((input.ready.as_ref()?, input.lent())));
+        ready.map_or(&[], |(ready, lent)| self.reader.control_at(ready, lent))
     }
 
     /// Drops what was not used up: nothing that comes after the end of a connection is of interest.
     pub(crate) fn clear(&mut self) {
-        self.ready = None;
-        self.input.start = self.input.end;
+        if let Some(input) = &mut self.input {
+            input.ready = None;
+            input.start = input.end;
+        }
     }
 
     /// Room to read into, where everything before was used up.
     #[inline]
     pub(crate) fn room(&mut self) -> &mut [u8] {
-        self.ready = None;
-        let input = &mut self.input;
-        if input.buffer.len() != pool::BUFFER_SIZE {
-            input.buffer = pool::take_filled();
-            input.used = 0;
+        let input = self.input.get_or_insert_with(Input::take);
+        if !input.is_reusable() {
+            *input = Input::take();
         }
-        (input.lent, input.start, input.end) = (0, 0, 0);
-        &mut input.buffer
+        input.room()
     }
 
     /// Counts bytes that were read into the room; more than it had are the transport's lie, and are cut.
     #[inline]
     pub(crate) fn filled(&mut self, count: usize) {
-        self.input.end = count.min(self.input.buffer.len());
-        self.input.used = self.input.used.max(self.input.end);
+        if let Some(input) = &mut self.input {
+            input.filled(count);
+        }
     }
 
     /// Gives the buffer back while it holds nothing.
     #[inline]
     pub(crate) fn release(&mut self) {
-        if self.input.start == self.input.end && self.ready.is_none() {
-            pool::give_filled(core::mem::take(&mut self.input.buffer), self.input.used);
-            (self.input.lent, self.input.start, self.input.end) = (0, 0, 0);
+        if let Some(input) = self.input.take_if(|input| input.start == input.end && input.ready.is_none()) {
+            input.give();
         }
     }
 
@@ -140,18 +143,76 @@ impl Inbound {
 
     /// What was read and not used up, for who takes the stream back.
     pub(crate) fn unread(&self) -> &[u8] {
-        self.input.buffer.get(self.input.start..self.input.end).unwrap_or_default()
+        self.input.as_deref().map_or(&[], Input::unread)
     }
 }
 
 impl Input {
+    /// One to read into, of the thread's if it has any.
     #[inline]
-    fn unread(&mut self) -> &mut [u8] {
+    pub(crate) fn take() -> Box<Self> {
+        SPARE.with(thread::pop).unwrap_or_else(|| Box::new(Self { end: 0, ..Self::of(vec![0; pool::BUFFER_SIZE]) }))
+    }
+
+    fn of(buffer: Vec<u8>) -> Self {
+        let end = buffer.len();
+        Self { buffer, lent: 0, start: 0, end, used: 0, ready: None }
+    }
+
+    fn is_reusable(&self) -> bool {
+        self.buffer.len() == pool::BUFFER_SIZE
+    }
+
+    /// Gives it back to the thread. The bytes that were read into it are cleared: a stream that counts bytes which it
+    /// never wrote would make another connection receive them.
+    #[inline]
+    pub(crate) fn give(mut self: Box<Self>) {
+        if self.is_reusable() {
+            self.buffer.get_mut(..self.used).unwrap_or_default().fill(0);
+            (self.lent, self.start, self.end, self.used, self.ready) = (0, 0, 0, 0, None);
+            SPARE.with(|list| thread::push(list, self));
+        }
+    }
+
+    /// All of the buffer, to read into. What was read before is gone.
+    #[inline]
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        (self.lent, self.start, self.end, self.ready) = (0, 0, 0, None);
+        &mut self.buffer
+    }
+
+    #[inline]
+    pub(crate) fn filled(&mut self, count: usize) {
+        self.end = count.min(self.buffer.len());
+        self.used = self.used.max(self.end);
+    }
+
+    pub(crate) fn unread(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// What a step is to look at.
+    #[inline]
+    fn begin_step(&mut self) -> &mut [u8] {
+        self.ready = None;
         self.buffer.get_mut(self.start..self.end).unwrap_or_default()
     }
 
+    #[inline]
+    fn end_step(&mut self, step: Step) {
+        self.lent = self.start;
+        self.start += step.consumed;
+        self.ready = step.ready;
+    }
+
+    /// What the latest step looked at.
     #[inline]
     fn lent(&self) -> &[u8] {
         self.buffer.get(self.lent..self.end).unwrap_or_default()
     }
 }
+
+std::thread_local! {
+    static LIST: List<Box<Input>> = const { RefCell::new(Vec::new()) };
+}
+const SPARE: Local<Box<Input>> = Local(&LIST);

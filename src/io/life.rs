@@ -30,13 +30,6 @@ pub(crate) enum Stage {
     Done,
 }
 
-/// Why the connection failed, until that was reported.
-enum Failure {
-    None,
-    Unreported(Box<Error>),
-    Reported,
-}
-
 /// Everything but the reader, the stream and the clock.
 pub(crate) struct Life {
     pub(crate) writer: LentWriter,
@@ -54,7 +47,10 @@ pub(crate) struct Life {
     lost: bool,
     ended: Ended,
     role: Role,
-    failure: Failure,
+    /// The connection has failed.
+    broken: bool,
+    /// Why, until that was reported.
+    failure: Option<Box<Error>>,
 }
 
 impl Life {
@@ -73,7 +69,8 @@ impl Life {
             lost: false,
             ended: Ended::default(),
             role,
-            failure: Failure::None,
+            broken: false,
+            failure: None,
         };
         (Inbound::new(reader, leftover), life)
     }
@@ -93,13 +90,13 @@ impl Life {
 
     /// Whether the connection has failed, reported or not.
     pub(crate) fn is_broken(&self) -> bool {
-        !matches!(self.failure, Failure::None)
+        self.broken
     }
 
     /// Whether nothing will be received any more, and a failure has been reported.
     #[cfg(any(feature = "tokio", feature = "futures"))]
     pub(crate) fn is_terminated(&self) -> bool {
-        self.is_done() && !matches!(self.failure, Failure::Unreported(_))
+        self.is_done() && self.failure.is_none()
     }
 
     /// Whether the peer's stream has ended.
@@ -174,8 +171,9 @@ impl Life {
     /// Remembers the first failure. Once both ends have closed, whatever happens to the transport is none.
     pub(crate) fn fail(&mut self, error: Error) {
         let is_clean = self.ended.closed && self.writer.is_closed();
-        if !is_clean && let Failure::None = self.failure {
-            self.failure = Failure::Unreported(Box::new(error));
+        if !is_clean && !self.broken {
+            self.broken = true;
+            self.failure = Some(Box::new(error));
         }
     }
 
@@ -210,13 +208,7 @@ impl Life {
 
     /// The failure, the first time it is asked for.
     pub(crate) fn take_failure(&mut self) -> Option<Error> {
-        if !self.is_broken() {
-            return None;
-        }
-        match std::mem::replace(&mut self.failure, Failure::Reported) {
-            Failure::Unreported(error) => Some(*error),
-            Failure::None | Failure::Reported => None,
-        }
+        self.failure.take().map(|error| *error)
     }
 
     /// What a sender is told. The failure itself is the receiver's, if there is one `apart` from the sender.

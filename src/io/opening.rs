@@ -10,12 +10,12 @@ use bytes::Buf;
 use super::clock::Clock;
 use super::driver::{READS_PER_POLL, Transport};
 use super::error::{Error, Timeout};
+use super::input::Input;
 use super::life::MAX_DRAINED;
 use super::websocket::WebSocket;
 use crate::config::Config;
 use crate::handshake::{HandshakeError, Reject, client, nonce, server};
 use crate::outbox::Outbox;
-use crate::pool;
 use crate::timers::Timers;
 
 /// Reads a request, and answers it as `answer` decides.
@@ -84,18 +84,14 @@ impl<T: Transport> Opening<T> {
                     return Poll::Ready(result);
                 }
                 // No buffer is kept while nothing comes: a slow peer costs what it has sent.
-                let mut buffer = pool::take_filled();
-                let read = self.poll_read(cx, &mut buffer);
-                let taken = read.map_ok(|count| {
-                    let mut input = buffer.get(..count).unwrap_or_default();
+                let mut buffer = Input::take();
+                let taken = self.poll_read(cx, buffer.room()).map_ok(|count| {
+                    buffer.filled(count);
+                    let mut input = buffer.unread();
                     let taken = take(&mut input);
                     (count, taken.map(|taken| (taken, input.to_vec())))
                 });
-                let used = match &taken {
-                    Poll::Ready(Ok((count, _))) => *count,
-                    _ => 0,
-                };
-                pool::give_filled(buffer, used);
+                buffer.give();
                 match ready!(taken)? {
                     (0, _) => return Poll::Ready(Ok(None)),
                     (_, Some(taken)) => return Poll::Ready(Ok(Some(taken))),

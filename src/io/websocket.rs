@@ -1,5 +1,6 @@
 //! The verbs of an asynchronous connection.
 
+use std::boxed::Box;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -67,7 +68,8 @@ impl<T: Transport> WebSocket<T> {
         config: &Config,
         answer: impl FnOnce(server::Request) -> Result<server::Accept, Reject>,
     ) -> Result<Self, Error> {
-        opening::accept(T::new(stream), config, answer).await
+        // What an opening needs is gone before the connection is made, and no task should have room for both.
+        Box::pin(opening::accept(T::new(stream), config, answer)).await
     }
 
     /// Makes the opening handshake as a client, with the default configuration.
@@ -90,7 +92,7 @@ impl<T: Transport> WebSocket<T> {
         request: client::Request,
         config: &Config,
     ) -> Result<(Self, client::Response), Error> {
-        opening::client(T::new(stream), config, request).await
+        Box::pin(opening::client(T::new(stream), config, request)).await // as above
     }
 
     /// A connection over a stream that some other HTTP stack has upgraded. `leftover` is what was read behind the

@@ -9,9 +9,9 @@ use super::websocket::WebSocket;
 use crate::config::Config;
 use crate::handshake::{HandshakeError, Origins, Reject, client, nonce, server};
 use crate::io::error::{Error, Timeout};
+use crate::io::input::Input;
 use crate::io::life::MAX_DRAINED;
 use crate::outbox::Outbox;
-use crate::pool;
 use crate::timers::Time;
 
 impl<S: Stream> WebSocket<S> {
@@ -107,23 +107,21 @@ impl<S: Stream> Opening<S> {
 
     /// Reads until `take` has got what it wants; also returns what it has left. `None` at the end of the stream.
     fn receive<R>(&mut self, mut take: impl FnMut(&mut &[u8]) -> Option<R>) -> Result<Option<(R, Vec<u8>)>, Error> {
-        let mut buffer = pool::take_filled();
-        let mut used = 0;
+        let mut buffer = Input::take();
         let received = loop {
             let remaining = self.remaining()?;
             let _ = self.stream.set_read_timeout(remaining); // a stream that has none has no deadline
-            let count = match stream::read(&mut self.stream, &mut buffer) {
+            match stream::read(&mut self.stream, buffer.room()) {
                 Ok(0) => break None,
-                Ok(count) => count,
+                Ok(count) => buffer.filled(count),
                 Err(error) => return Err(self.failure(error)),
-            };
-            used = used.max(count);
-            let mut input = buffer.get(..count).unwrap_or_default();
+            }
+            let mut input = buffer.unread();
             if let Some(taken) = take(&mut input) {
                 break Some((taken, input.to_vec()));
             }
         };
-        pool::give_filled(buffer, used);
+        buffer.give();
         Ok(received)
     }
 
