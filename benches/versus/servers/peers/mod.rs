@@ -9,6 +9,8 @@ mod sockudo;
 mod soketto;
 mod tokio_websockets;
 mod tungstenite;
+mod wtx;
+mod yawc;
 
 use std::net::TcpListener;
 
@@ -17,7 +19,7 @@ use crate::{Options, Outcome};
 type Serve = fn(TcpListener, Options) -> Outcome;
 
 /// Each with whether it has permessage-deflate.
-const ALL: [(&str, bool, Serve); 10] = [
+const ALL: [(&str, bool, Serve); 13] = [
     ("sockeye", true, self::sockeye::serve),
     ("sockeye-no-keepalive", true, self::sockeye::serve_without_keepalive),
     ("sockeye-epoll", true, sockeye_epoll::serve),
@@ -26,6 +28,9 @@ const ALL: [(&str, bool, Serve); 10] = [
     ("tokio-websockets", false, self::tokio_websockets::serve),
     ("soketto", true, self::soketto::serve),
     ("sockudo-ws", true, sockudo::serve),
+    ("yawc", true, self::yawc::serve),
+    ("yawc-tuned", true, self::yawc::serve_tuned),
+    ("wtx", true, self::wtx::serve),
     ("raw-tokio", false, raw_tokio::serve),
     ("raw-epoll", false, raw_epoll::serve),
 ];
