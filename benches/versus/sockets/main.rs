@@ -26,12 +26,13 @@ const USAGE: &str = "usage: sockets [--quick] [--rounds NUMBER] [--only PART_OF_
     [--also NAME=COMMAND] [--json FILE]";
 
 /// In the order of the table.
-const CONTENDERS: [(&str, Kind); 12] = [
+const CONTENDERS: [(&str, Kind); 13] = [
     ("raw-tokio", Kind::Floor),
     ("raw-epoll", Kind::Floor),
     ("sockeye", Kind::Own),
     ("sockeye-epoll", Kind::Own),
     ("tokio-tungstenite", Kind::Peer),
+    ("tokio-tungstenite-lean", Kind::Peer),
     ("fastwebsockets", Kind::Peer),
     ("soketto", Kind::Peer),
     ("tokio-websockets", Kind::Peer),
