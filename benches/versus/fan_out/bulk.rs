@@ -1,0 +1,132 @@
+//! One large message to a receiver with a small window, who takes it bit by bit.
+
+use std::error::Error;
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::runtime::Runtime;
+
+use crate::figures::{self, Figure, Row};
+use crate::machine::{self, Cpu};
+use crate::peers::{Blocking, Core, Driver, Fastwebsockets, Peer, RawEpoll, RawTokio};
+use crate::peers::{Sockudo, Soketto, TokioWebsockets, Tungstenite};
+use crate::{Effort, Outcome, Selection, speakers};
+
+/// The receiver's buffer, and how much it takes before it pauses, in bytes.
+const WINDOW: i32 = 64 << 10;
+const SIP: usize = 32 << 10;
+const PAUSE: Duration = Duration::from_micros(50);
+
+/// Nobody may take longer.
+const LIMIT: Duration = Duration::from_secs(120);
+
+pub fn measure(runtime: &Rc<Runtime>, effort: &Effort, only: &Selection, rows: &mut Vec<Row>) -> Outcome {
+    let name = |what: &str, size: usize| format!("slow receiver, {} MiB, {what}", size >> 20);
+    if !effort.sizes.iter().any(|size| only.has(&name("CPU", *size)) || only.has(&name("wall", *size))) {
+        return Ok(());
+    }
+    println!("Milliseconds to send one message to a receiver with a window of {} KiB that pauses again and again:", WINDOW >> 10);
+    println!("the median of the rounds, and their quartiles.\n");
+    let columns = speakers::columns();
+    figures::head("message", &columns);
+    let mut medians = Vec::new();
+    for size in effort.sizes {
+        let payload = Bytes::from(vec![b'x'; size]);
+        let mut samples = vec![(Vec::new(), Vec::new()); columns.len()];
+        for _ in 0..effort.rounds.div_ceil(2) {
+            for (name, (cpu, wall)) in columns.iter().zip(&mut samples) {
+                let (used, took) = send(name, runtime, &payload)?;
+                cpu.push(used.as_secs_f64() * 1e3);
+                wall.push(took.as_secs_f64() * 1e3);
+            }
+        }
+        let (cpu, wall): (Vec<_>, Vec<_>) = samples.into_iter().unzip();
+        let row = |what, samples: Vec<Vec<f64>>| Row {
+            name: name(what, size),
+            figures: columns.iter().copied().zip(samples.into_iter().map(Figure::of)).collect(),
+        };
+        let (cpu, wall) = (row("CPU", cpu), row("wall", wall));
+        medians.push(cpu.figures.iter().map(|(_, figure)| figure.median).collect::<Vec<_>>());
+        for row in [cpu, wall] {
+            figures::line(&row, &columns);
+            rows.push(row);
+        }
+    }
+    let (first, last) = (medians.first().expect("three sizes"), medians.last().expect("three sizes"));
+    let growth = first.iter().zip(last).map(|(first, last)| Figure::exact(last / first));
+    let row = Row { name: "slow receiver, growth of CPU".into(), figures: columns.iter().copied().zip(growth).collect() };
+    figures::line(&row, &columns);
+    rows.push(row);
+    println!("\nThe last line is the CPU time of the largest by that of the smallest: 4 is linear, 16 is quadratic.\n");
+    Ok(())
+}
+
+/// The CPU time of the sending thread, and how long it took until the last byte had come.
+fn send(name: &str, runtime: &Runtime, payload: &Bytes) -> Result<(Duration, Duration), Box<dyn Error>> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    machine::limit_receive_buffer(&listener, WINDOW)?;
+    let stream = TcpStream::connect(listener.local_addr()?)?;
+    let receiver = receiver(listener, payload.len());
+    stream.set_nonblocking(true)?;
+    stream.set_nodelay(true)?;
+    let (start, before, payload) = (Instant::now(), Cpu::of_thread()?, payload.clone());
+    macro_rules! by_name {
+        ($($tokio:ident),*; $($epoll:ident),*) => {
+            match name {
+                $(name if name == <$tokio<tokio::net::TcpStream> as Peer<_>>::NAME => runtime.block_on(async {
+                    let stream = tokio::net::TcpStream::from_std(stream)?;
+                    let mut peer = $tokio::open(stream, false).await;
+                    tokio::time::timeout(LIMIT, peer.send(payload)).await?
+                })?,)*
+                $(name if name == <$epoll<TcpStream> as Blocking<_>>::NAME => {
+                    $epoll::open(stream, false).send(payload, |stream| writable(stream, start + LIMIT))?
+                })*
+                name => return Err(format!("{name} is not known").into()),
+            }
+        };
+    }
+    by_name!(RawTokio, Driver, Tungstenite, Fastwebsockets, Soketto, TokioWebsockets, Sockudo; RawEpoll, Core);
+    let cpu = Cpu::of_thread()? - before;
+    receiver.join().map_err(|_| "the receiver has panicked")?.map_err(|error| format!("{name}: {error}"))?;
+    Ok((cpu.total, start.elapsed()))
+}
+
+/// Waits until a socket takes more.
+fn writable(stream: &TcpStream, until: Instant) -> Outcome {
+    if Instant::now() >= until {
+        return Err("it took too long".into());
+    }
+    let mut wanted = libc::pollfd { fd: stream.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    // SAFETY: it is one, and the time is in milliseconds.
+    match unsafe { libc::poll(&mut wanted, 1, 1000) } {
+        -1 => Err(io::Error::last_os_error().into()),
+        _ => Ok(()),
+    }
+}
+
+/// Takes so many bytes slowly.
+fn receiver(listener: TcpListener, len: usize) -> JoinHandle<io::Result<()>> {
+    thread::spawn(move || {
+        machine::pin(1)?;
+        let (mut stream, _) = listener.accept()?;
+        stream.set_read_timeout(Some(LIMIT))?;
+        let (mut scratch, mut total, mut taken) = (vec![0; SIP], 0, 0);
+        while total < len {
+            let count = stream.read(&mut scratch)?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            (total, taken) = (total + count, taken + count);
+            if taken >= SIP {
+                taken = 0;
+                thread::sleep(PAUSE);
+            }
+        }
+        Ok(())
+    })
+}
