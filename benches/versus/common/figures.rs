@@ -75,7 +75,8 @@ fn figures(row: &Row) -> String {
     let mut lines = String::new();
     for (name, Figure { median, p25, p75 }) in &row.figures {
         let comma = if lines.is_empty() { "" } else { ",\n" };
-        let _ = write!(lines, "{comma}    \"{name}\": {{\"median\": {median:.3}, \"p25\": {p25:.3}, \"p75\": {p75:.3}}}");
+        let _ =
+            write!(lines, "{comma}    \"{name}\": {{\"median\": {median:.3}, \"p25\": {p25:.3}, \"p75\": {p75:.3}}}");
     }
     lines
 }

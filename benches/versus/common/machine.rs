@@ -1,24 +1,22 @@
 //! What the measurements ask of the system: a core, CPU time, descriptors.
 
 use std::io;
-use std::mem;
 use std::ops::{AddAssign, Sub};
-use std::os::fd::AsRawFd;
 use std::time::Duration;
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{Pid, SysconfVar, sysconf};
 
 /// Lets the calling thread, and those that it starts, run on this core only. Without so many cores, anywhere.
 pub fn pin(core: usize) -> io::Result<()> {
-    // SAFETY: it has no preconditions.
-    if core as libc::c_long >= unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) } {
+    if core as i64 >= sysconf(SysconfVar::_NPROCESSORS_ONLN)?.unwrap_or(1) {
         return Ok(());
     }
-    // SAFETY: all zeros are an empty set.
-    let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
-    // SAFETY: the set is as large as is said, and is only read by the second call.
-    check(unsafe {
-        libc::CPU_SET(core, &mut set);
-        libc::sched_setaffinity(0, mem::size_of_val(&set), &set)
-    })
+    let mut set = CpuSet::new();
+    set.set(core)?;
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
 /// CPU time.
@@ -32,18 +30,9 @@ pub struct Cpu {
 impl Cpu {
     /// What the calling thread has used.
     pub fn of_thread() -> io::Result<Self> {
-        // SAFETY: all zeros are a valid value.
-        let mut usage: libc::rusage = unsafe { mem::zeroed() };
-        let mut total = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the places are large enough.
-        check(unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) })?;
-        // SAFETY: the place is large enough.
-        check(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut total) })?;
-        let libc::timeval { tv_sec, tv_usec } = usage.ru_utime;
-        Ok(Self {
-            total: Duration::new(total.tv_sec.unsigned_abs(), total.tv_nsec as u32),
-            user: Duration::new(tv_sec.unsigned_abs(), tv_usec as u32 * 1000),
-        })
+        let user = getrusage(UsageWho::RUSAGE_THREAD)?.user_time();
+        let user = Duration::new(user.tv_sec().unsigned_abs(), user.tv_usec() as u32 * 1000);
+        Ok(Self { total: clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into(), user })
     }
 }
 
@@ -62,30 +51,12 @@ impl AddAssign for Cpu {
     }
 }
 
-/// Lets the process have so many descriptors open.
-pub fn allow_descriptors(count: u64) -> io::Result<()> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the place is large enough.
-    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) })?;
-    if limit.rlim_cur >= count {
-        return Ok(());
-    }
-    limit.rlim_cur = count;
-    limit.rlim_max = limit.rlim_max.max(count);
-    // SAFETY: the place is only read.
-    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) })
-        .map_err(|error| io::Error::other(format!("{count} descriptors are needed: {error}; root may have them")))
-}
-
-/// Limits what the socket receives ahead of its reader; on a listener, before anyone connects, that of those it accepts.
-pub fn limit_receive_buffer(socket: &impl AsRawFd, bytes: libc::c_int) -> io::Result<()> {
-    let len = mem::size_of_val(&bytes) as libc::socklen_t;
-    // SAFETY: the value is as long as is said, and is only read.
-    check(unsafe {
-        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, (&raw const bytes).cast(), len)
-    })
-}
-
-fn check(result: libc::c_int) -> io::Result<()> {
-    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+/// Lets the process have as many descriptors open as it may, and tells how many that is: for root, whatever the kernel
+/// can.
+pub fn most_descriptors() -> io::Result<usize> {
+    const MOST: u64 = 1 << 20;
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let most = if setrlimit(Resource::RLIMIT_NOFILE, MOST, MOST).is_ok() { MOST } else { hard };
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    Ok(most as usize)
 }

@@ -3,36 +3,43 @@
 use std::error::Error;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
-use std::rc::Rc;
+use std::os::fd::AsFd;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::RcvBuf;
 use tokio::runtime::Runtime;
 
 use crate::figures::{self, Figure, Row};
 use crate::machine::{self, Cpu};
 use crate::peers::{Blocking, Core, Driver, Fastwebsockets, Peer, RawEpoll, RawTokio};
 use crate::peers::{Sockudo, Soketto, TokioWebsockets, Tungstenite};
-use crate::{Effort, Outcome, Selection, speakers};
+use crate::speakers::COLUMNS;
+use crate::{Effort, Outcome, Selection};
 
 /// The receiver's buffer, and how much it takes before it pauses, in bytes.
-const WINDOW: i32 = 64 << 10;
+const WINDOW: usize = 64 << 10;
 const SIP: usize = 32 << 10;
 const PAUSE: Duration = Duration::from_micros(50);
 
 /// Nobody may take longer.
 const LIMIT: Duration = Duration::from_secs(120);
 
-pub fn measure(runtime: &Rc<Runtime>, effort: &Effort, only: &Selection, rows: &mut Vec<Row>) -> Outcome {
+pub fn measure(effort: &Effort, only: &Selection, rows: &mut Vec<Row>) -> Outcome {
     let name = |what: &str, size: usize| format!("slow receiver, {} MiB, {what}", size >> 20);
     if !effort.sizes.iter().any(|size| only.has(&name("CPU", *size)) || only.has(&name("wall", *size))) {
         return Ok(());
     }
-    println!("Milliseconds to send one message to a receiver with a window of {} KiB that pauses again and again:", WINDOW >> 10);
+    println!(
+        "Milliseconds to send one message to a receiver with a window of {} KiB that pauses again and again:",
+        WINDOW >> 10
+    );
     println!("the median of the rounds, and their quartiles.\n");
-    let columns = speakers::columns();
+    let columns = COLUMNS;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     figures::head("message", &columns);
     let mut medians = Vec::new();
     for size in effort.sizes {
@@ -40,7 +47,7 @@ pub fn measure(runtime: &Rc<Runtime>, effort: &Effort, only: &Selection, rows: &
         let mut samples = vec![(Vec::new(), Vec::new()); columns.len()];
         for _ in 0..effort.rounds.div_ceil(2) {
             for (name, (cpu, wall)) in columns.iter().zip(&mut samples) {
-                let (used, took) = send(name, runtime, &payload)?;
+                let (used, took) = send(name, &runtime, &payload)?;
                 cpu.push(used.as_secs_f64() * 1e3);
                 wall.push(took.as_secs_f64() * 1e3);
             }
@@ -59,7 +66,8 @@ pub fn measure(runtime: &Rc<Runtime>, effort: &Effort, only: &Selection, rows: &
     }
     let (first, last) = (medians.first().expect("three sizes"), medians.last().expect("three sizes"));
     let growth = first.iter().zip(last).map(|(first, last)| Figure::exact(last / first));
-    let row = Row { name: "slow receiver, growth of CPU".into(), figures: columns.iter().copied().zip(growth).collect() };
+    let row =
+        Row { name: "slow receiver, growth of CPU".into(), figures: columns.iter().copied().zip(growth).collect() };
     figures::line(&row, &columns);
     rows.push(row);
     println!("\nThe last line is the CPU time of the largest by that of the smallest: 4 is linear, 16 is quadratic.\n");
@@ -69,7 +77,7 @@ pub fn measure(runtime: &Rc<Runtime>, effort: &Effort, only: &Selection, rows: &
 /// The CPU time of the sending thread, and how long it took until the last byte had come.
 fn send(name: &str, runtime: &Runtime, payload: &Bytes) -> Result<(Duration, Duration), Box<dyn Error>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    machine::limit_receive_buffer(&listener, WINDOW)?;
+    setsockopt(&listener, RcvBuf, &WINDOW)?; // those that it accepts have it from the beginning
     let stream = TcpStream::connect(listener.local_addr()?)?;
     let receiver = receiver(listener, payload.len());
     stream.set_nonblocking(true)?;
@@ -101,12 +109,8 @@ fn writable(stream: &TcpStream, until: Instant) -> Outcome {
     if Instant::now() >= until {
         return Err("it took too long".into());
     }
-    let mut wanted = libc::pollfd { fd: stream.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
-    // SAFETY: it is one, and the time is in milliseconds.
-    match unsafe { libc::poll(&mut wanted, 1, 1000) } {
-        -1 => Err(io::Error::last_os_error().into()),
-        _ => Ok(()),
-    }
+    poll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)], PollTimeout::from(1000_u16))?;
+    Ok(())
 }
 
 /// Takes so many bytes slowly.

@@ -2,8 +2,9 @@
 //!
 //! One text goes to thousands of receivers, in memory and over sockets of the loopback interface, by the least that each
 //! crate's documentation asks for: a message whose payload is shared is sent to one receiver after the other. With the
-//! other crates a receiver that does not read then holds all others up; sockeye keeps what the kernel refuses, and goes on.
-//! Sockets are written to on the first core, and drained on the second.
+//! other crates a receiver that does not read then holds all others up, and their documentation has a channel and a task
+//! for each; sockeye keeps what the kernel refuses, and goes on. Sockets are written to on the first core, and drained on
+//! the second.
 //!
 //! What a large message costs that a slow receiver takes bit by bit is measured as well, for three sizes: if twice the
 //! size takes four times as long, what waits is moved each time that some of it leaves.
@@ -27,7 +28,7 @@ use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::rc::Rc;
+use std::time::Duration;
 
 /// What may have gone wrong.
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
@@ -35,8 +36,11 @@ pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 const USAGE: &str =
     "usage: fan_out [--quick] [--rounds NUMBER] [--receivers NUMBER] [--only PART_OF_A_NAME] [--json FILE]";
 
-/// Descriptors for all who take part at once: nine, two for each receiver, and some to spare.
-const DESCRIPTORS_EACH: usize = 20;
+/// How often somebody looks whether it is time to go on.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
+
+/// Descriptors for other things than receivers.
+const SPARE: usize = 100;
 
 pub(crate) struct Effort {
     pub(crate) rounds: usize,
@@ -83,15 +87,24 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
 }
 
 fn run() -> Outcome {
+    if let [_, first, address] = &std::env::args().collect::<Vec<_>>()[..]
+        && first == receivers::ARGUMENT
+    {
+        return receivers::be(address);
+    }
     let Arguments { effort, only, json } = arguments()?;
-    machine::allow_descriptors((effort.receivers * DESCRIPTORS_EACH + 1000) as u64)?;
+    let most = machine::most_descriptors()?;
+    if effort.receivers + SPARE > most {
+        return Err(
+            format!("{} receivers need more than the {most} descriptors that are allowed", effort.receivers).into()
+        );
+    }
     machine::pin(0)?;
     // A large block that grows is remapped by the allocator, and not copied.
     counting::count_growth_in_place();
-    let runtime = Rc::new(tokio::runtime::Builder::new_current_thread().enable_all().build()?);
     let mut rows = Vec::new();
-    spread::measure(&runtime, &effort, &only, &mut rows)?;
-    bulk::measure(&runtime, &effort, &only, &mut rows)?;
+    spread::measure(&effort, &only, &mut rows)?;
+    bulk::measure(&effort, &only, &mut rows)?;
     if rows.is_empty() {
         return Err("no line has such a name".into());
     }

@@ -1,40 +1,37 @@
 //! Those who have many receivers, over memory and over sockets.
 
-use std::rc::Rc;
-use std::time::Duration;
+use std::marker::PhantomData;
 
 use tokio::runtime::Runtime;
 
-use crate::Outcome;
 use crate::peers::{Blocking, Core, Driver, Fastwebsockets, Peer, RawEpoll, RawTokio};
 use crate::peers::{Sockudo, Soketto, TokioWebsockets, Tungstenite};
-use crate::receivers::Drain;
+use crate::receivers::Receivers;
 use crate::sink::{self, Shown, Sink, Stream};
 use crate::texts::{self, Work};
+use crate::{Outcome, TICK};
+
+/// Whether all that was sent has arrived.
+pub type HaveCome<'a> = &'a mut dyn FnMut() -> std::io::Result<bool>;
 
 /// Somebody with many receivers.
 pub trait Speaker {
     fn name(&self) -> &'static str;
 
-    /// Prepares the text anew.
-    fn prepare(&mut self, work: &Work);
-
-    /// Sends the text to all, and returns when so many bytes have arrived.
-    fn spread(&mut self, arrived: &dyn Fn() -> u64, expected: u64) -> Outcome;
+    /// Prepares the text, sends it to all, and returns when `have_come` says that it has arrived.
+    fn spread(&mut self, work: &Work, have_come: HaveCome<'_>) -> Outcome;
 }
 
 struct OnTokio<P: Peer<S>, S: Stream> {
-    runtime: Rc<Runtime>,
     receivers: Vec<P>,
-    text: P::Text,
+    /// Its own: the tasks of the receivers end with it.
+    runtime: Runtime,
+    stream: PhantomData<S>,
 }
 
 impl<P: Peer<S>, S: Stream> OnTokio<P, S> {
-    fn new(
-        runtime: &Rc<Runtime>,
-        work: &Work,
-        streams: impl Iterator<Item = std::io::Result<S>>,
-    ) -> Result<Self, Box<dyn std::error::Error>> {
+    fn new(work: &Work, streams: impl Iterator<Item = std::io::Result<S>>) -> Result<Self, Box<dyn std::error::Error>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let receivers = runtime.block_on(async {
             let mut receivers = Vec::new();
             for stream in streams {
@@ -42,7 +39,7 @@ impl<P: Peer<S>, S: Stream> OnTokio<P, S> {
             }
             Ok::<_, std::io::Error>(receivers)
         })?;
-        Ok(Self { runtime: runtime.clone(), receivers, text: P::text(&work.text, work.compress) })
+        Ok(Self { receivers, runtime, stream: PhantomData })
     }
 }
 
@@ -51,19 +48,16 @@ impl<P: Peer<S>, S: Stream> Speaker for OnTokio<P, S> {
         P::NAME
     }
 
-    fn prepare(&mut self, work: &Work) {
-        self.text = P::text(&work.text, work.compress);
-    }
-
-    fn spread(&mut self, arrived: &dyn Fn() -> u64, expected: u64) -> Outcome {
-        let Self { runtime, receivers, text } = self;
+    fn spread(&mut self, work: &Work, have_come: HaveCome<'_>) -> Outcome {
+        let Self { runtime, receivers, .. } = self;
+        let text = P::text(&work.text, work.compress);
         runtime.block_on(async {
             for receiver in receivers {
-                receiver.deliver(text).await?;
+                receiver.deliver(&text).await?;
             }
             // What a peer leaves to other tasks is part of its work.
-            while arrived() < expected {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+            while !have_come()? {
+                tokio::time::sleep(TICK).await;
             }
             Ok(())
         })
@@ -72,16 +66,13 @@ impl<P: Peer<S>, S: Stream> Speaker for OnTokio<P, S> {
 
 struct OnEpoll<P: Blocking<S>, S: std::io::Write> {
     receivers: Vec<P>,
-    text: P::Text,
+    stream: PhantomData<S>,
 }
 
 impl<P: Blocking<S>, S: std::io::Write> OnEpoll<P, S> {
-    fn new(
-        work: &Work,
-        streams: impl Iterator<Item = std::io::Result<S>>,
-    ) -> Result<Self, Box<dyn std::error::Error>> {
+    fn new(work: &Work, streams: impl Iterator<Item = std::io::Result<S>>) -> Result<Self, Box<dyn std::error::Error>> {
         let receivers = streams.map(|stream| Ok(P::open(stream?, work.compress))).collect::<std::io::Result<_>>()?;
-        Ok(Self { receivers, text: P::text(&work.text, work.compress) })
+        Ok(Self { receivers, stream: PhantomData })
     }
 }
 
@@ -90,16 +81,13 @@ impl<P: Blocking<S>, S: std::io::Write> Speaker for OnEpoll<P, S> {
         P::NAME
     }
 
-    fn prepare(&mut self, work: &Work) {
-        self.text = P::text(&work.text, work.compress);
-    }
-
-    fn spread(&mut self, arrived: &dyn Fn() -> u64, expected: u64) -> Outcome {
+    fn spread(&mut self, work: &Work, have_come: HaveCome<'_>) -> Outcome {
+        let text = P::text(&work.text, work.compress);
         for receiver in &mut self.receivers {
-            receiver.deliver(&self.text)?;
+            receiver.deliver(&text)?;
         }
-        while arrived() < expected {
-            std::thread::sleep(Duration::from_millis(1));
+        while !have_come()? {
+            std::thread::sleep(TICK);
         }
         Ok(())
     }
@@ -114,14 +102,21 @@ pub trait Source {
 
     fn on_tokio(stream: Self::Std) -> std::io::Result<Self::Tokio>;
 
-    /// How many bytes the receivers have got.
-    fn arrived(&self) -> u64;
+    /// From now on, so many bytes are to come.
+    fn expect(&mut self, bytes: u64) -> std::io::Result<()>;
+
+    /// Whether they have come. It may say so once.
+    fn have_come(&mut self) -> std::io::Result<bool>;
 
     /// Whether each delivery goes through the kernel.
     fn is_kernel(&self) -> bool;
 }
 
-pub struct Memory;
+#[derive(Default)]
+pub struct Memory {
+    /// How many bytes the sinks will have taken.
+    expected: u64,
+}
 
 impl Source for Memory {
     type Tokio = Sink;
@@ -135,8 +130,13 @@ impl Source for Memory {
         Ok(stream)
     }
 
-    fn arrived(&self) -> u64 {
-        sink::taken()
+    fn expect(&mut self, bytes: u64) -> std::io::Result<()> {
+        self.expected = sink::taken() + bytes;
+        Ok(())
+    }
+
+    fn have_come(&mut self) -> std::io::Result<bool> {
+        Ok(sink::taken() >= self.expected)
     }
 
     fn is_kernel(&self) -> bool {
@@ -144,7 +144,7 @@ impl Source for Memory {
     }
 }
 
-impl Source for Drain {
+impl Source for Receivers {
     type Tokio = tokio::net::TcpStream;
     type Std = std::net::TcpStream;
 
@@ -156,8 +156,12 @@ impl Source for Drain {
         tokio::net::TcpStream::from_std(stream)
     }
 
-    fn arrived(&self) -> u64 {
-        Drain::arrived(self)
+    fn expect(&mut self, bytes: u64) -> std::io::Result<()> {
+        Receivers::expect(self, bytes)
+    }
+
+    fn have_come(&mut self) -> std::io::Result<bool> {
+        Receivers::have_come(self)
     }
 
     fn is_kernel(&self) -> bool {
@@ -170,47 +174,47 @@ pub struct Entrant {
     pub frame_len: u64,
 }
 
-/// Everybody who can do the work, each with receivers of its own.
-pub fn entrants<F: Source>(
+/// Somebody with so many receivers; `None` if it cannot do the work.
+pub fn entrant<F: Source>(
+    name: &str,
     source: &mut F,
-    runtime: &Rc<Runtime>,
     work: &Work,
     count: usize,
-) -> Result<Vec<Entrant>, Box<dyn std::error::Error>> {
-    let _entered = runtime.enter();
-    let mut entrants = Vec::new();
+) -> Result<Option<Entrant>, Box<dyn std::error::Error>> {
     macro_rules! on_tokio {
         ($($peer:ident),*) => {$(
-            if !work.compress || <$peer<Sink> as Peer<Sink>>::COMPRESSES {
+            if name == <$peer<Sink> as Peer<Sink>>::NAME {
+                if work.compress && !<$peer<Sink> as Peer<Sink>>::COMPRESSES {
+                    return Ok(None);
+                }
                 let (sink, shown) = Sink::shown();
-                let frame_len = check(OnTokio::<$peer<_>, _>::new(runtime, work, [sink].map(Ok).into_iter())?, &shown, work)?;
+                let frame_len = check(OnTokio::<$peer<_>, _>::new(work, [Ok(sink)].into_iter())?, &shown, work)?;
                 let streams = source.streams(count)?.into_iter().map(F::on_tokio);
-                let speaker = Box::new(OnTokio::<$peer<_>, _>::new(runtime, work, streams)?);
-                entrants.push(Entrant { speaker, frame_len });
+                let speaker = Box::new(OnTokio::<$peer<_>, _>::new(work, streams)?);
+                return Ok(Some(Entrant { speaker, frame_len }));
             }
         )*};
     }
     macro_rules! on_epoll {
         ($($peer:ident),*) => {$(
-            let (sink, shown) = Sink::shown();
-            let frame_len = check(OnEpoll::<$peer<_>, _>::new(work, [sink].map(Ok).into_iter())?, &shown, work)?;
-            let speaker = Box::new(OnEpoll::<$peer<_>, _>::new(work, source.streams(count)?.into_iter().map(Ok))?);
-            entrants.push(Entrant { speaker, frame_len });
+            if name == <$peer<Sink> as Blocking<Sink>>::NAME {
+                let (sink, shown) = Sink::shown();
+                let frame_len = check(OnEpoll::<$peer<_>, _>::new(work, [Ok(sink)].into_iter())?, &shown, work)?;
+                let speaker = Box::new(OnEpoll::<$peer<_>, _>::new(work, source.streams(count)?.into_iter().map(Ok))?);
+                return Ok(Some(Entrant { speaker, frame_len }));
+            }
         )*};
     }
-    on_tokio!(RawTokio);
-    on_epoll!(RawEpoll);
-    on_tokio!(Driver);
-    on_epoll!(Core);
-    on_tokio!(Tungstenite, Fastwebsockets, Soketto, TokioWebsockets, Sockudo);
-    Ok(entrants)
+    on_tokio!(RawTokio, Driver, Tungstenite, Fastwebsockets, Soketto, TokioWebsockets, Sockudo);
+    on_epoll!(RawEpoll, Core);
+    Err(format!("nobody is called {name}").into())
 }
 
 /// Looks at what is sent to one receiver, twice. Returns how long it is each time.
 fn check(mut speaker: impl Speaker, shown: &Shown, work: &Work) -> Result<u64, Box<dyn std::error::Error>> {
     let mut len = 0;
     for _ in 0..2 {
-        speaker.spread(&sink::taken, 0)?;
+        speaker.spread(work, &mut || Ok(true))?;
         let mut frame = shown.take();
         len = frame.len() as u64;
         if !texts::is_text(&mut frame, work) {
@@ -220,16 +224,15 @@ fn check(mut speaker: impl Speaker, shown: &Shown, work: &Work) -> Result<u64, B
     Ok(len)
 }
 
-pub fn columns() -> Vec<&'static str> {
-    vec![
-        <RawTokio<Sink> as Peer<Sink>>::NAME,
-        <RawEpoll<Sink> as Blocking<Sink>>::NAME,
-        <Driver<Sink> as Peer<Sink>>::NAME,
-        <Core<Sink> as Blocking<Sink>>::NAME,
-        <Tungstenite<Sink> as Peer<Sink>>::NAME,
-        <Fastwebsockets<Sink> as Peer<Sink>>::NAME,
-        <Soketto<Sink> as Peer<Sink>>::NAME,
-        <TokioWebsockets<Sink> as Peer<Sink>>::NAME,
-        <Sockudo<Sink> as Peer<Sink>>::NAME,
-    ]
-}
+/// In the order of the tables.
+pub const COLUMNS: [&str; 9] = [
+    <RawTokio<Sink> as Peer<Sink>>::NAME,
+    <RawEpoll<Sink> as Blocking<Sink>>::NAME,
+    <Driver<Sink> as Peer<Sink>>::NAME,
+    <Core<Sink> as Blocking<Sink>>::NAME,
+    <Tungstenite<Sink> as Peer<Sink>>::NAME,
+    <Fastwebsockets<Sink> as Peer<Sink>>::NAME,
+    <Soketto<Sink> as Peer<Sink>>::NAME,
+    <TokioWebsockets<Sink> as Peer<Sink>>::NAME,
+    <Sockudo<Sink> as Peer<Sink>>::NAME,
+];

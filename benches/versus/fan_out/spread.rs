@@ -1,123 +1,125 @@
 //! One text to many receivers: what a delivery costs.
 
 use std::error::Error;
-use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
-
-use crate::counting::{self, Counters};
+use crate::counting;
 use crate::figures::{self, Figure, Row};
 use crate::machine::Cpu;
-use crate::receivers::Drain;
-use crate::speakers::{self, Entrant, Memory, Source};
+use crate::receivers::Receivers;
+use crate::speakers::{self, COLUMNS, Entrant, Memory, Source};
 use crate::texts::{self, Work};
 use crate::{Effort, Selection};
 
 /// In memory, where a spread is short, it is done again for so long.
 const SLICE: Duration = Duration::from_millis(10);
 
+/// An entrant has this many blocks of rounds: the receivers of all at once would be too many descriptors.
+const BLOCKS: usize = 3;
+
 /// Appends to `rows` what each delivery costs.
-pub fn measure(runtime: &Rc<Runtime>, effort: &Effort, only: &Selection, rows: &mut Vec<Row>) -> Result<(), Box<dyn Error>> {
-    println!("Nanoseconds of CPU time per delivery of one text to {} receivers: the median of the rounds, and their", effort.receivers);
-    println!("quartiles. The user lines are the part outside of the kernel, over all rounds.\n");
-    figures::head("text", &speakers::columns());
-    for work in texts::works() {
-        let name = format!("in memory, {}", work.name);
-        if only.has(&name) {
-            rounds(&mut Memory, runtime, &name, &work, effort, rows)?;
-        }
-        let name = format!("over TCP, {}", work.name);
-        if only.has(&name) {
-            rounds(&mut Drain::start()?, runtime, &name, &work, effort, rows)?;
-        }
+pub fn measure(effort: &Effort, only: &Selection, rows: &mut Vec<Row>) -> Result<(), Box<dyn Error>> {
+    let named = |place| texts::works().into_iter().map(move |work| (format!("{place}, {}", work.name), work));
+    let wanted = |place| named(place).filter(|(name, _)| only.has(name)).collect::<Vec<_>>();
+    let (in_memory, over_tcp) = (wanted("in memory"), wanted("over TCP"));
+    if in_memory.len() + over_tcp.len() == 0 {
+        return Ok(());
     }
-    println!("\nAllocations per delivery, in memory; the preparation of the text is among them.\n");
-    figures::head("text", &speakers::columns());
-    for work in texts::works() {
-        let name = format!("allocations, {}", work.name);
-        if only.has(&name) {
-            allocations(runtime, name, &work, effort, rows)?;
-        }
+    println!("Nanoseconds of CPU time per delivery of one text to {} receivers, its preparation", effort.receivers);
+    println!("included: the median of the rounds, and their quartiles.\n");
+    figures::head("text", &COLUMNS);
+    let mut others = Vec::new();
+    for (name, work) in in_memory {
+        rounds(&mut Memory::default(), &name, &work, effort, rows, &mut others)?;
     }
+    for (name, work) in over_tcp {
+        rounds(&mut Receivers::start()?, &name, &work, effort, rows, &mut others)?;
+    }
+    println!(
+        "\nOf that over TCP, what was used outside of the kernel, over all rounds; and allocations per delivery.\n"
+    );
+    figures::head("text", &COLUMNS);
+    others.iter().for_each(|row| figures::line(row, &COLUMNS));
+    rows.extend(others);
     println!();
     Ok(())
 }
 
-/// All take turns, so that what disturbs the machine disturbs them alike.
+/// A block of rounds for each entrant, and again, so that what disturbs the machine disturbs them alike.
 fn rounds<F: Source>(
     source: &mut F,
-    runtime: &Rc<Runtime>,
     name: &str,
     work: &Work,
     effort: &Effort,
     rows: &mut Vec<Row>,
+    others: &mut Vec<Row>,
 ) -> Result<(), Box<dyn Error>> {
-    let mut entrants = speakers::entrants(source, runtime, work, effort.receivers)?;
-    let mut samples = vec![Vec::new(); entrants.len()];
-    let mut sums = vec![(Cpu::default(), 0); entrants.len()];
-    for round in 0..=effort.rounds {
-        for turn in 0..entrants.len() {
-            let index = (round + turn) % entrants.len();
-            let (cpu, spreads) = slice(&mut entrants[index], source, effort)?;
-            // In the first round, everything is touched for the first time.
-            if round > 0 {
-                samples[index].push(per_delivery(cpu.total, spreads, effort));
-                sums[index].0 += cpu;
-                sums[index].1 += spreads;
+    let mut all = COLUMNS.map(|_| Samples::default());
+    for block in 0..BLOCKS.min(effort.rounds) {
+        let rounds = (block..effort.rounds).step_by(BLOCKS).count();
+        for (name, samples) in COLUMNS.iter().zip(&mut all) {
+            let entrant = speakers::entrant(name, source, work, effort.receivers)?;
+            let Some(mut entrant) = entrant else { continue };
+            slice(&mut entrant, source, work, effort)?; // everything is touched for the first time
+            for _ in 0..rounds {
+                let before = counting::counters().allocations;
+                let (cpu, spreads) = slice(&mut entrant, source, work, effort)?;
+                samples.take(cpu, counting::counters().allocations - before, spreads * effort.receivers);
             }
         }
     }
-    let names = || entrants.iter().map(|entrant| entrant.speaker.name());
-    let figures = names().zip(samples.into_iter().map(Figure::of)).collect();
-    push(Row { name: name.into(), figures }, rows);
+    let row = |name: String, figure: fn(&Samples) -> Figure| {
+        let all = COLUMNS.iter().zip(&all).filter(|(_, samples)| samples.deliveries > 0);
+        Row { name, figures: all.map(|(of, samples)| (*of, figure(samples))).collect() }
+    };
+    let cpu = row(name.into(), |samples| Figure::of(samples.each.clone()));
+    figures::line(&cpu, &COLUMNS);
+    rows.push(cpu);
     if source.is_kernel() {
-        let user = sums.into_iter().map(|(cpu, spreads)| Figure::exact(per_delivery(cpu.user, spreads, effort)));
-        push(Row { name: format!("{name}, user"), figures: names().zip(user).collect() }, rows);
+        others.push(row(format!("{name}, user"), |samples| samples.per_delivery(samples.sum.user.as_nanos())));
     }
+    others.push(row(format!("{name}, allocations"), |samples| samples.per_delivery(samples.allocations as u128)));
     Ok(())
 }
 
-fn per_delivery(time: Duration, spreads: usize, effort: &Effort) -> f64 {
-    time.as_nanos() as f64 / (spreads * effort.receivers) as f64
+#[derive(Default)]
+struct Samples {
+    /// Nanoseconds per delivery.
+    each: Vec<f64>,
+    sum: Cpu,
+    allocations: usize,
+    deliveries: usize,
 }
 
-fn push(row: Row, rows: &mut Vec<Row>) {
-    figures::line(&row, &speakers::columns());
-    rows.push(row);
+impl Samples {
+    fn take(&mut self, cpu: Cpu, allocations: usize, deliveries: usize) {
+        self.each.push(cpu.total.as_nanos() as f64 / deliveries as f64);
+        self.sum += cpu;
+        self.allocations += allocations;
+        self.deliveries += deliveries;
+    }
+
+    fn per_delivery(&self, sum: u128) -> Figure {
+        Figure::exact(sum as f64 / self.deliveries as f64)
+    }
 }
 
 /// The CPU time of some spreads, and their number.
-fn slice<F: Source>(entrant: &mut Entrant, source: &F, effort: &Effort) -> Result<(Cpu, usize), Box<dyn Error>> {
+fn slice<F: Source>(
+    entrant: &mut Entrant,
+    source: &mut F,
+    work: &Work,
+    effort: &Effort,
+) -> Result<(Cpu, usize), Box<dyn Error>> {
     let bytes = entrant.frame_len * effort.receivers as u64;
     let before = Cpu::of_thread()?;
     for spreads in 1.. {
-        let arrived = || source.arrived();
-        entrant.speaker.spread(&arrived, source.arrived() + bytes)?;
+        source.expect(bytes)?;
+        entrant.speaker.spread(work, &mut || source.have_come())?;
         let cpu = Cpu::of_thread()? - before;
         if source.is_kernel() || cpu.total >= SLICE {
             return Ok((cpu, spreads));
         }
     }
     unreachable!("no slice is that long")
-}
-
-fn allocations(
-    runtime: &Rc<Runtime>,
-    name: String,
-    work: &Work,
-    effort: &Effort,
-    rows: &mut Vec<Row>,
-) -> Result<(), Box<dyn Error>> {
-    let mut figures = Vec::new();
-    for mut entrant in speakers::entrants(&mut Memory, runtime, work, effort.receivers)? {
-        slice(&mut entrant, &Memory, effort)?;
-        let Counters { allocations: before, .. } = counting::counters();
-        entrant.speaker.prepare(work);
-        entrant.speaker.spread(&|| 0, 0)?;
-        let allocations = counting::counters().allocations - before;
-        figures.push((entrant.speaker.name(), Figure::exact(allocations as f64 / effort.receivers as f64)));
-    }
-    push(Row { name, figures }, rows);
-    Ok(())
 }

@@ -1,0 +1,36 @@
+//! This crate over tokio, by the loop of its README.
+
+use std::net::TcpListener;
+
+use sockeye::tokio::WebSocket;
+use sockeye::{Config, Deflate, Origins};
+use tokio::net::TcpStream;
+
+use crate::usage::Opened;
+use crate::{Options, Outcome, on_tokio};
+
+pub fn serve(listener: TcpListener, options: Options) -> Outcome {
+    run(listener, config(options))
+}
+
+/// Without the pings that are on by default, as other crates never send any.
+pub fn serve_without_keepalive(listener: TcpListener, options: Options) -> Outcome {
+    run(listener, config(options).ping_interval(None))
+}
+
+fn config(options: Options) -> Config {
+    Config::DEFAULT.deflate(options.compress.then_some(Deflate::DEFAULT))
+}
+
+fn run(listener: TcpListener, config: Config) -> Outcome {
+    on_tokio::run(listener, move |stream| echo(stream, config))
+}
+
+async fn echo(stream: TcpStream, config: Config) -> Outcome {
+    let mut ws = WebSocket::accept_with(stream, &config, |request| request.accept(Origins::Same)).await?;
+    let _opened = Opened::new();
+    while let Some((message, writer)) = ws.recv_with_writer().await? {
+        writer.send(message)?;
+    }
+    Ok(())
+}
