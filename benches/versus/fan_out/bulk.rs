@@ -13,12 +13,13 @@ use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::RcvBuf;
 use tokio::runtime::Runtime;
 
-use crate::figures::{self, Figure, Row};
-use crate::machine::{self, Cpu};
 use crate::peers::{Blocking, Core, Driver, Fastwebsockets, Peer, RawEpoll, RawTokio};
 use crate::peers::{Sockudo, Soketto, TokioWebsockets, Tungstenite};
 use crate::speakers::COLUMNS;
 use crate::{Effort, Outcome, Selection};
+use versus::figures::Quartiles;
+use versus::machine::{self, Cpu};
+use versus::rows::{self, Row, exact};
 
 /// The receiver's buffer, and how much it takes before it pauses, in bytes.
 const WINDOW: usize = 64 << 10;
@@ -40,7 +41,7 @@ pub fn measure(effort: &Effort, only: &Selection, rows: &mut Vec<Row>) -> Outcom
     println!("the median of the rounds, and their quartiles.\n");
     let columns = COLUMNS;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    figures::head("message", &columns);
+    rows::head("message", &columns);
     let mut medians = Vec::new();
     for size in effort.sizes {
         let payload = Bytes::from(vec![b'x'; size]);
@@ -55,20 +56,20 @@ pub fn measure(effort: &Effort, only: &Selection, rows: &mut Vec<Row>) -> Outcom
         let (cpu, wall): (Vec<_>, Vec<_>) = samples.into_iter().unzip();
         let row = |what, samples: Vec<Vec<f64>>| Row {
             name: name(what, size),
-            figures: columns.iter().copied().zip(samples.into_iter().map(Figure::of)).collect(),
+            figures: columns.iter().copied().zip(samples.into_iter().map(Quartiles::of)).collect(),
         };
         let (cpu, wall) = (row("CPU", cpu), row("wall", wall));
         medians.push(cpu.figures.iter().map(|(_, figure)| figure.median).collect::<Vec<_>>());
         for row in [cpu, wall] {
-            figures::line(&row, &columns);
+            rows::line(&row, &columns);
             rows.push(row);
         }
     }
     let (first, last) = (medians.first().expect("three sizes"), medians.last().expect("three sizes"));
-    let growth = first.iter().zip(last).map(|(first, last)| Figure::exact(last / first));
+    let growth = first.iter().zip(last).map(|(first, last)| exact(last / first));
     let row =
         Row { name: "slow receiver, growth of CPU".into(), figures: columns.iter().copied().zip(growth).collect() };
-    figures::line(&row, &columns);
+    rows::line(&row, &columns);
     rows.push(row);
     println!("\nThe last line is the CPU time of the largest by that of the smallest: 4 is linear, 16 is quadratic.\n");
     Ok(())

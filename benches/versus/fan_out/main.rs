@@ -8,12 +8,11 @@
 //!
 //! What a large message costs that a slow receiver takes bit by bit is measured as well, for three sizes: if twice the
 //! size takes four times as long, what waits is moved each time that some of it leaves.
+//!
+//! Last comes what a server spends on a connection that is opened, upgraded and closed.
 
 mod bulk;
-#[path = "../common/figures.rs"]
-mod figures;
-#[path = "../common/machine.rs"]
-mod machine;
+mod handshakes;
 mod peers;
 mod receivers;
 mod sink;
@@ -47,6 +46,8 @@ pub(crate) struct Effort {
     pub(crate) receivers: usize,
     /// The large messages, in bytes.
     pub(crate) sizes: [usize; 3],
+    /// How many connections are opened in a round.
+    pub(crate) handshakes: usize,
 }
 
 /// Which lines are wanted.
@@ -65,14 +66,16 @@ struct Arguments {
 }
 
 fn arguments() -> Result<Arguments, Box<dyn Error>> {
-    let effort = Effort { rounds: 11, receivers: 10_000, sizes: [12 << 20, 24 << 20, 48 << 20] };
+    let effort = Effort { rounds: 11, receivers: 10_000, sizes: [12 << 20, 24 << 20, 48 << 20], handshakes: 2000 };
     let mut arguments = Arguments { effort, only: Selection(String::new()), json: None };
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {
         let mut value = || given.next().ok_or_else(|| format!("{argument} needs a value"));
         let effort = &mut arguments.effort;
         match argument.as_str() {
-            "--quick" => *effort = Effort { rounds: 1, receivers: 100, sizes: [1 << 20, 2 << 20, 4 << 20] },
+            "--quick" => {
+                *effort = Effort { rounds: 1, receivers: 100, sizes: [1 << 20, 2 << 20, 4 << 20], handshakes: 100 }
+            }
             "--rounds" => effort.rounds = value()?.parse().map_err(|_| "--rounds needs a number")?,
             "--receivers" => effort.receivers = value()?.parse().map_err(|_| "--receivers needs a number")?,
             "--only" => arguments.only = Selection(value()?),
@@ -93,23 +96,24 @@ fn run() -> Outcome {
         return receivers::be(address);
     }
     let Arguments { effort, only, json } = arguments()?;
-    let most = machine::most_descriptors()?;
+    let most = versus::machine::most_descriptors()?;
     if effort.receivers + SPARE > most {
         return Err(
             format!("{} receivers need more than the {most} descriptors that are allowed", effort.receivers).into()
         );
     }
-    machine::pin(0)?;
+    versus::machine::pin(0)?;
     // A large block that grows is remapped by the allocator, and not copied.
     counting::count_growth_in_place();
     let mut rows = Vec::new();
     spread::measure(&effort, &only, &mut rows)?;
     bulk::measure(&effort, &only, &mut rows)?;
+    handshakes::measure(&effort, &only, &mut rows)?;
     if rows.is_empty() {
         return Err("no line has such a name".into());
     }
     if let Some(file) = json {
-        fs::write(&file, figures::json(&rows)).map_err(|error| format!("{}: {error}", file.display()))?;
+        fs::write(&file, versus::rows::json(&rows)).map_err(|error| format!("{}: {error}", file.display()))?;
     }
     Ok(())
 }

@@ -10,7 +10,8 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use crate::{Outcome, machine};
+use crate::Outcome;
+use versus::machine;
 
 /// The argument, before an address, that makes this program the receivers.
 pub const ARGUMENT: &str = "--be-the-receivers";

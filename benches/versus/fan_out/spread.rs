@@ -4,12 +4,13 @@ use std::error::Error;
 use std::time::Duration;
 
 use crate::counting;
-use crate::figures::{self, Figure, Row};
-use crate::machine::Cpu;
 use crate::receivers::Receivers;
 use crate::speakers::{self, COLUMNS, Entrant, Memory, Source};
 use crate::texts::{self, Work};
 use crate::{Effort, Selection};
+use versus::figures::Quartiles;
+use versus::machine::Cpu;
+use versus::rows::{self, Row, exact};
 
 /// In memory, where a spread is short, it is done again for so long.
 const SLICE: Duration = Duration::from_millis(10);
@@ -27,7 +28,7 @@ pub fn measure(effort: &Effort, only: &Selection, rows: &mut Vec<Row>) -> Result
     }
     println!("Nanoseconds of CPU time per delivery of one text to {} receivers, its preparation", effort.receivers);
     println!("included: the median of the rounds, and their quartiles.\n");
-    figures::head("text", &COLUMNS);
+    rows::head("text", &COLUMNS);
     let mut others = Vec::new();
     for (name, work) in in_memory {
         rounds(&mut Memory::default(), &name, &work, effort, rows, &mut others)?;
@@ -38,8 +39,8 @@ pub fn measure(effort: &Effort, only: &Selection, rows: &mut Vec<Row>) -> Result
     println!(
         "\nOf that over TCP, what was used outside of the kernel, over all rounds; and allocations per delivery.\n"
     );
-    figures::head("text", &COLUMNS);
-    others.iter().for_each(|row| figures::line(row, &COLUMNS));
+    rows::head("text", &COLUMNS);
+    others.iter().for_each(|row| rows::line(row, &COLUMNS));
     rows.extend(others);
     println!();
     Ok(())
@@ -68,12 +69,12 @@ fn rounds<F: Source>(
             }
         }
     }
-    let row = |name: String, figure: fn(&Samples) -> Figure| {
+    let row = |name: String, figure: fn(&Samples) -> Quartiles| {
         let all = COLUMNS.iter().zip(&all).filter(|(_, samples)| samples.deliveries > 0);
         Row { name, figures: all.map(|(of, samples)| (*of, figure(samples))).collect() }
     };
-    let cpu = row(name.into(), |samples| Figure::of(samples.each.clone()));
-    figures::line(&cpu, &COLUMNS);
+    let cpu = row(name.into(), |samples| Quartiles::of(samples.each.clone()));
+    rows::line(&cpu, &COLUMNS);
     rows.push(cpu);
     if source.is_kernel() {
         others.push(row(format!("{name}, user"), |samples| samples.per_delivery(samples.sum.user.as_nanos())));
@@ -99,8 +100,8 @@ impl Samples {
         self.deliveries += deliveries;
     }
 
-    fn per_delivery(&self, sum: u128) -> Figure {
-        Figure::exact(sum as f64 / self.deliveries as f64)
+    fn per_delivery(&self, sum: u128) -> Quartiles {
+        exact(sum as f64 / self.deliveries as f64)
     }
 }
 

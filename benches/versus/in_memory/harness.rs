@@ -3,6 +3,8 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use versus::figures::{Kind, Quartiles};
+
 use crate::Outcome;
 use crate::work::Work;
 
@@ -11,14 +13,6 @@ pub struct Effort {
     pub rounds: usize,
     /// How long each entrant runs in a round.
     pub slice: Duration,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// What nobody can do without.
-    Floor,
-    Own,
-    Peer,
 }
 
 /// Somebody who does a work.
@@ -40,9 +34,13 @@ pub struct Entrant {
 pub struct Figure {
     pub name: &'static str,
     pub kind: Kind,
-    pub median: f64,
-    pub p25: f64,
-    pub p75: f64,
+    pub quartiles: Quartiles,
+}
+
+impl Figure {
+    pub fn median(&self) -> f64 {
+        self.quartiles.median
+    }
 }
 
 pub struct Row {
@@ -58,7 +56,7 @@ impl Row {
     /// The peer with the lowest median.
     pub fn best_peer(&self) -> Option<&Figure> {
         let peers = self.figures.iter().filter(|figure| figure.kind == Kind::Peer);
-        peers.min_by(|one, other| one.median.total_cmp(&other.median))
+        peers.min_by(|one, other| one.median().total_cmp(&other.median()))
     }
 }
 
@@ -94,8 +92,6 @@ fn slice(contender: &mut dyn Contender, length: Duration) -> Result<f64, Box<dyn
     unreachable!("no slice is that long")
 }
 
-fn figure(entrant: &Entrant, mut samples: Vec<f64>) -> Figure {
-    samples.sort_by(f64::total_cmp);
-    let quantile = |fraction: f64| samples[(fraction * (samples.len() - 1) as f64).round() as usize];
-    Figure { name: entrant.name, kind: entrant.kind, median: quantile(0.5), p25: quantile(0.25), p75: quantile(0.75) }
+fn figure(entrant: &Entrant, samples: Vec<f64>) -> Figure {
+    Figure { name: entrant.name, kind: entrant.kind, quartiles: Quartiles::of(samples) }
 }

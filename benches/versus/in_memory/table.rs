@@ -1,5 +1,7 @@
 //! What was measured, for people and for programs.
 
+use versus::figures::{Quartiles, ratio};
+
 use crate::harness::{Figure, Row};
 use crate::peers::{COLUMNS, CORE, DRIVER};
 
@@ -13,23 +15,11 @@ pub fn head() {
 
 /// Prints a work's line.
 pub fn line(row: &Row) {
-    let cells = COLUMNS.map(|name| row.figure(name).map_or("–".into(), cell));
+    let cells = COLUMNS.map(|name| row.figure(name).map_or("–".into(), |figure| figure.quartiles.cell()));
     let best = row.best_peer();
-    let ratio = |name| match (row.figure(name), best) {
-        (Some(own), Some(best)) => format!("{:.2}", own.median / best.median),
-        _ => "–".into(),
-    };
+    let to_best = |name| ratio(row.figure(name).map(Figure::median), best.map(Figure::median));
     let name = best.map_or("–", |best| best.name);
-    println!("| {} | {} | {} | {} | {name} |", row.work, cells.join(" | "), ratio(CORE), ratio(DRIVER));
-}
-
-fn cell(figure: &Figure) -> String {
-    let [median, p25, p75] = [figure.median, figure.p25, figure.p75].map(number);
-    format!("{median} ({p25}–{p75})")
-}
-
-fn number(nanoseconds: f64) -> String {
-    if nanoseconds < 100.0 { format!("{nanoseconds:.1}") } else { format!("{nanoseconds:.0}") }
+    println!("| {} | {} | {} | {} | {name} |", row.work, cells.join(" | "), to_best(CORE), to_best(DRIVER));
 }
 
 /// All rows. No name has a character that JSON escapes.
@@ -39,7 +29,7 @@ pub fn json(rows: &[Row]) -> String {
 }
 
 fn figures(row: &Row) -> String {
-    let line = |Figure { name, median, p25, p75, .. }: &Figure| {
+    let line = |Figure { name, quartiles: Quartiles { median, p25, p75 }, .. }: &Figure| {
         format!("    \"{name}\": {{\"median\": {median:.3}, \"p25\": {p25:.3}, \"p75\": {p75:.3}}}")
     };
     row.figures.iter().map(line).collect::<Vec<_>>().join(",\n")

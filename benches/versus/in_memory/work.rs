@@ -2,14 +2,11 @@
 
 use bytes::Bytes;
 use sockeye::Role;
+use versus::naive::{self, BINARY, DEFAULT_LIMITS, FIN, TEXT};
+use versus::payloads::{ascii, key, multibyte};
 
 use crate::Outcome;
 use crate::wire::Wire;
-
-#[path = "../../../tests/support/naive.rs"]
-mod naive;
-
-use naive::{BINARY, DEFAULT_LIMITS, FIN, TEXT};
 
 /// About as much as a pass moves.
 const PASS: usize = 64 << 10;
@@ -86,24 +83,6 @@ impl Work {
         }
         Ok(())
     }
-}
-
-/// A masking key for each frame.
-fn key(number: u32) -> [u8; 4] {
-    (number + 1).wrapping_mul(0x9e37_79b1).to_ne_bytes()
-}
-
-fn ascii(len: usize) -> Vec<u8> {
-    b"The quick brown fox jumps over the lazy dog. ".iter().copied().cycle().take(len).collect()
-}
-
-/// Text of two, three and four-byte characters, of about `len` bytes.
-fn multibyte(len: usize) -> Vec<u8> {
-    let mut text = "Съешь же ещё этих мягких французских булок, 敏捷的棕色狐狸 🦊 ".repeat(1 + len / 100);
-    while text.len() > len {
-        text.pop();
-    }
-    text.into_bytes()
 }
 
 pub fn all() -> Vec<Work> {

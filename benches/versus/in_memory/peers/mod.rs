@@ -12,9 +12,10 @@ use std::hint::black_box;
 
 use ::sockeye::Role;
 use bytes::Bytes;
+use versus::figures::Kind;
 
 use crate::Outcome;
-use crate::harness::{Contender, Entrant, Kind};
+use crate::harness::{Contender, Entrant};
 use crate::wire::{Sink, Wire};
 use crate::work::{Direction, Work};
 

@@ -19,14 +19,16 @@ use crate::{Options, Outcome};
 type Serve = fn(TcpListener, Options) -> Outcome;
 
 /// Each with whether it has permessage-deflate.
-const ALL: [(&str, bool, Serve); 13] = [
+const ALL: [(&str, bool, Serve); 15] = [
     ("sockeye", true, self::sockeye::serve),
     ("sockeye-no-keepalive", true, self::sockeye::serve_without_keepalive),
     ("sockeye-epoll", true, sockeye_epoll::serve),
     ("tokio-tungstenite", false, self::tungstenite::serve),
+    ("tokio-tungstenite-lean", false, self::tungstenite::serve_lean),
     ("fastwebsockets", false, self::fastwebsockets::serve),
     ("tokio-websockets", false, self::tokio_websockets::serve),
     ("soketto", true, self::soketto::serve),
+    ("soketto-lean", true, self::soketto::serve_lean),
     ("sockudo-ws", true, sockudo::serve),
     ("yawc", true, self::yawc::serve),
     ("yawc-tuned", true, self::yawc::serve_tuned),

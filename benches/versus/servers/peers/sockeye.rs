@@ -18,8 +18,9 @@ pub fn serve_without_keepalive(listener: TcpListener, options: Options) -> Outco
     run(listener, config(options).ping_interval(None))
 }
 
+/// The others take messages of more than the default of 1 MiB.
 fn config(options: Options) -> Config {
-    Config::DEFAULT.deflate(options.compress.then_some(Deflate::DEFAULT))
+    Config::DEFAULT.max_message_size(8 << 20).deflate(options.compress.then_some(Deflate::DEFAULT))
 }
 
 fn run(listener: TcpListener, config: Config) -> Outcome {

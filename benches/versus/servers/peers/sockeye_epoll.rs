@@ -60,9 +60,13 @@ impl<const COMPRESSES: bool> Connected for Peer<COMPRESSES> {
 }
 
 impl<const COMPRESSES: bool> Peer<COMPRESSES> {
-    /// One read may end a message of the largest size and bring small ones behind it; all of their answers have room.
-    const CONFIG: Config =
-        Config::DEFAULT.outbox_capacity(2 << 20).deflate(if COMPRESSES { Some(Deflate::DEFAULT) } else { None });
+    /// The others take messages of more than the default of 1 MiB. One read may end a message of the largest size and
+    /// bring small ones behind it; all of their answers have room.
+    const CONFIG: Config = Config::DEFAULT.max_message_size(8 << 20).outbox_capacity(9 << 20).deflate(if COMPRESSES {
+        Some(Deflate::DEFAULT)
+    } else {
+        None
+    });
 
     /// Reads once and answers; how much was read into how much room, or `None` where the socket would block.
     fn read(&mut self, scratch: &mut [u8]) -> io::Result<Option<(usize, usize)>> {
