@@ -68,7 +68,8 @@ impl Clients {
                 let received = if *is_raw { skip(stream, message.len(), scratch) } else { receive(stream, scratch) };
                 sent.map_or(Ok(Ok(())), thread::ScopedJoinHandle::join).map_err(|_| "the sender has panicked")??;
                 received
-            })?;
+            })
+            .map_err(|error| format!("message {index} of {len} bytes: {error}"))?;
         }
         Ok(())
     }
