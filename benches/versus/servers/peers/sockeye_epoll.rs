@@ -16,7 +16,11 @@ use crate::{Options, Outcome};
 const PIECES: usize = 16;
 
 pub fn serve(listener: TcpListener, options: Options) -> Outcome {
-    if options.compress { epoll::run::<Peer<true>>(listener) } else { epoll::run::<Peer<false>>(listener) }
+    if options.compress {
+        epoll::run::<Peer<true>>(listener, options)
+    } else {
+        epoll::run::<Peer<false>>(listener, options)
+    }
 }
 
 struct Peer<const COMPRESSES: bool> {
@@ -33,6 +37,13 @@ enum State {
 impl<const COMPRESSES: bool> Connected for Peer<COMPRESSES> {
     fn new(stream: TcpStream) -> Self {
         Self { stream, state: State::Opening(Box::new(Handshake::new(&Self::CONFIG))) }
+    }
+
+    fn ping(&mut self) -> io::Result<()> {
+        let State::Open(connection, _) = &mut self.state else { return Ok(()) };
+        // It is closed already, or so much waits that the peer is known not to read.
+        let _ = connection.writer().ping(b"");
+        write(&mut self.stream, connection).map(drop)
     }
 
     fn drive(&mut self, scratch: &mut [u8], ends: bool) -> io::Result<bool> {
