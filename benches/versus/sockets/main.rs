@@ -3,6 +3,8 @@
 //! All servers of a work run at once, each a process on the first core; one at a time is loaded, from the second core.
 //! What counts is the CPU time that a server takes for a message, which it tells itself. How many messages it sends back
 //! in a second is as much a matter of the load, which for small messages costs as much as the answers.
+//!
+//! A floor reads up to 64 KiB at once. Who knows how much of a message is still to come can read more, and be below it.
 
 mod cores;
 mod histogram;

@@ -4,9 +4,10 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
-use bytes::Buf;
+use bytes::{Buf, BufMut};
+use socket2::SockRef;
 use sockeye::server::Handshake;
-use sockeye::{Config, Connection, Deflate, Event, Origins, Reject};
+use sockeye::{Config, Connection, Deflate, Event, Origins, PayloadBuf, Reject};
 
 use crate::epoll::{self, Connected, READ, moved};
 use crate::usage::Opened;
@@ -81,14 +82,12 @@ impl<const COMPRESSES: bool> Peer<COMPRESSES> {
 
     /// Reads once and answers; how much was read into how much room, or `None` where the socket would block.
     fn read(&mut self, scratch: &mut [u8]) -> io::Result<Option<(usize, usize)>> {
-        // What is left of a large payload is read straight into its place.
         if let State::Open(connection, _) = &mut self.state
-            && let Some(mut payload) = connection.payload_buf()
+            && let Some(payload) = connection.payload_buf()
             && payload.room() > READ / 2
         {
             let room = payload.room();
-            let Some(count) = moved(self.stream.read(payload.spare()))? else { return Ok(None) };
-            payload.advance(count);
+            let Some(count) = moved(read_payload(&self.stream, payload))? else { return Ok(None) };
             self.take(count, &mut [])?;
             return Ok(Some((count, room)));
         }
@@ -117,6 +116,16 @@ impl<const COMPRESSES: bool> Peer<COMPRESSES> {
         }
         Ok(())
     }
+}
+
+/// Reads what is left of a large payload straight into its place.
+fn read_payload(stream: &TcpStream, mut payload: PayloadBuf<'_>) -> io::Result<usize> {
+    // SAFETY: nothing but what the kernel writes is written there.
+    let room = unsafe { payload.chunk_mut().as_uninit_slice_mut() };
+    let count = SockRef::from(stream).recv(room)?;
+    // SAFETY: so much the kernel has written.
+    unsafe { payload.advance_mut(count) };
+    Ok(count)
 }
 
 /// Writes what waits; whether all of it has left.
