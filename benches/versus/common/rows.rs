@@ -10,7 +10,7 @@ pub fn exact(value: f64) -> Quartiles {
 }
 
 /// What is exact is shown alone.
-fn cell(figure: &Quartiles) -> String {
+pub fn cell(figure: &Quartiles) -> String {
     let [median, p25, p75] = [figure.median, figure.p25, figure.p75].map(number);
     if figure.p25 == figure.p75 { median } else { format!("{median} ({p25}–{p75})") }
 }

@@ -25,8 +25,9 @@ const USAGE: &str = "usage: scale [--quick] [--connections NUMBER] [--servers NA
 /// Descriptors of a process for other things than connections.
 const SPARE: usize = 200;
 
-/// How many connections there may be to one address: fewer than a client has ports.
-pub(crate) const PER_ADDRESS: usize = 20_000;
+/// How many connections there may be to one address: of the 28 000 ports that a client has, the kernel looks through one
+/// half before it takes any of the other.
+pub(crate) const PER_ADDRESS: usize = 10_000;
 
 const PING_SECONDS: &str = "30";
 
