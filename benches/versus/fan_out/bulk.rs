@@ -12,14 +12,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::RcvBuf;
 use tokio::runtime::Runtime;
+use versus::figures::Quartiles;
+use versus::machine::{self, Cpu};
+use versus::rows::{self, Row, exact};
 
 use crate::peers::{Blocking, Core, Driver, Fastwebsockets, Peer, RawEpoll, RawTokio};
 use crate::peers::{Sockudo, Soketto, TokioWebsockets, Tungstenite};
 use crate::speakers::COLUMNS;
 use crate::{Effort, Outcome, Selection};
-use versus::figures::Quartiles;
-use versus::machine::{self, Cpu};
-use versus::rows::{self, Row, exact};
 
 /// The receiver's buffer, and how much it takes before it pauses, in bytes.
 const WINDOW: usize = 64 << 10;

@@ -9,9 +9,9 @@ use std::os::fd::AsRawFd;
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use versus::machine;
 
 use crate::Outcome;
-use versus::machine;
 
 /// The argument, before an address, that makes this program the receivers.
 pub const ARGUMENT: &str = "--be-the-receivers";

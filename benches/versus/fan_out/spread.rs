@@ -1,16 +1,20 @@
 //! One text to many receivers: what a delivery costs.
+//!
+//! This crate frames and compresses a prepared text once. For each receiver it copies a frame of up to 4 KiB into a buffer
+//! of the thread's, and refers to a larger one; that nothing is allocated or compressed anew is what the allocations tell.
 
 use std::error::Error;
 use std::time::Duration;
+
+use versus::figures::Quartiles;
+use versus::machine::Cpu;
+use versus::rows::{self, Row, exact};
 
 use crate::counting;
 use crate::receivers::Receivers;
 use crate::speakers::{self, COLUMNS, Entrant, Memory, Source};
 use crate::texts::{self, Work};
 use crate::{Effort, Selection};
-use versus::figures::Quartiles;
-use versus::machine::Cpu;
-use versus::rows::{self, Row, exact};
 
 /// In memory, where a spread is short, it is done again for so long.
 const SLICE: Duration = Duration::from_millis(10);

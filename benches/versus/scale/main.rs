@@ -2,7 +2,8 @@
 //!
 //! Servers and clients are several processes where one may not have so many descriptors. At a tenth, a half and all of
 //! the connections it is measured what they take; then one in a hundred sends a small message each second, and is
-//! answered, while every connection is pinged every 30 seconds.
+//! answered, while every connection is pinged every 30 seconds. Where the cores are too few for that, clients answer too
+//! late, and the server over tokio gives them up: then `--ping` makes it less often.
 
 mod clients;
 mod memory;
@@ -20,7 +21,8 @@ use processes::Clients;
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const USAGE: &str = "usage: scale [--quick] [--connections NUMBER] [--servers NAME,NAME...] [--seconds NUMBER]";
+const USAGE: &str =
+    "usage: scale [--quick] [--connections NUMBER] [--servers NAME,NAME...] [--ping SECONDS] [--seconds NUMBER]";
 
 /// Descriptors of a process for other things than connections.
 const SPARE: usize = 200;
@@ -29,21 +31,21 @@ const SPARE: usize = 200;
 /// half before it takes any of the other.
 pub(crate) const PER_ADDRESS: usize = 10_000;
 
-const PING_SECONDS: &str = "30";
-
 /// At which parts of all connections it is measured, in percent.
 const STEPS: [usize; 3] = [10, 50, 100];
 
 struct Arguments {
     connections: usize,
     servers: Vec<String>,
+    /// How often each connection is pinged, in seconds.
+    ping: String,
     /// How long it is measured what those who talk cost.
     length: Duration,
 }
 
 fn arguments() -> Result<Arguments> {
     let servers = vec!["sockeye".into(), "sockeye-epoll".into()];
-    let mut arguments = Arguments { connections: 100_000, servers, length: Duration::from_secs(60) };
+    let mut arguments = Arguments { connections: 100_000, servers, ping: "30".into(), length: Duration::from_secs(60) };
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {
         let mut value = || given.next().ok_or_else(|| format!("{argument} needs a value"));
@@ -51,6 +53,7 @@ fn arguments() -> Result<Arguments> {
             "--quick" => (arguments.connections, arguments.length) = (1000, Duration::from_secs(1)),
             "--connections" => arguments.connections = value()?.parse().map_err(|_| "--connections needs a number")?,
             "--servers" => arguments.servers = value()?.split(',').map(str::to_owned).collect(),
+            "--ping" => arguments.ping = value()?,
             "--seconds" => arguments.length = Duration::from_secs(value()?.parse()?),
             _ => return Err(USAGE.into()),
         }
@@ -93,8 +96,8 @@ fn run() -> Result<()> {
 struct Servers(Vec<Server>);
 
 impl Servers {
-    fn start(name: &str, count: usize) -> Result<Self> {
-        let options = ["--address", "0.0.0.0:0", "--ping", PING_SECONDS];
+    fn start(name: &str, count: usize, ping: &str) -> Result<Self> {
+        let options = ["--address", "0.0.0.0:0", "--ping", ping];
         Ok(Self((0..count).map(|_| Server::named(name, &options)).collect::<Result<_>>()?))
     }
 
@@ -115,7 +118,7 @@ impl Servers {
 
 fn measure(name: &str, arguments: &Arguments, each: usize) -> Result<()> {
     let count = arguments.connections.div_ceil(each);
-    let mut servers = Servers::start(name, count)?;
+    let mut servers = Servers::start(name, count, &arguments.ping)?;
     let mut clients = servers.0.iter().map(|server| Clients::start(server.port)).collect::<Result<Vec<_>>>()?;
     let (pages, kernel) = (servers.pages()?, Kernel::now()?);
     let (mut open, mut opening) = (0, Duration::ZERO);
