@@ -1,5 +1,6 @@
 //! What all servers over tokio have in common: a runtime of one thread, with a task for each connection.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Poll, ready};
@@ -65,6 +66,41 @@ where
                     ready!(socket.poll_flush_unpin(cx))?;
                     return Poll::Pending;
                 }
+            }
+        }
+    })
+    .await
+}
+
+/// How many messages are taken before they are answered.
+const BATCH: usize = 32;
+
+/// The same for a crate that writes what waits whenever it reads: messages that are there are taken before they are
+/// answered.
+pub async fn echo_in_batches<S, M, E>(mut socket: S, is_data: impl Fn(&M) -> bool) -> Result<(), E>
+where
+    S: Stream<Item = Result<M, E>> + Sink<M, Error = E> + Unpin,
+{
+    let mut taken = VecDeque::new();
+    poll_fn(|cx| {
+        loop {
+            let mut is_idle = false;
+            while taken.len() < BATCH && !is_idle {
+                match socket.poll_next_unpin(cx)? {
+                    Poll::Ready(Some(message)) if is_data(&message) => taken.push_back(message),
+                    Poll::Ready(Some(_)) => {}
+                    Poll::Ready(None) => return Poll::Ready(Ok(())),
+                    Poll::Pending => is_idle = true,
+                }
+            }
+            while !taken.is_empty() {
+                ready!(socket.poll_ready_unpin(cx))?;
+                taken.pop_front().map_or(Ok(()), |message| socket.start_send_unpin(message))?;
+            }
+            if is_idle {
+                taken = VecDeque::new(); // an idle connection keeps no memory
+                ready!(socket.poll_flush_unpin(cx))?;
+                return Poll::Pending;
             }
         }
     })

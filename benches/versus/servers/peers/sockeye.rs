@@ -13,7 +13,7 @@ pub fn serve(listener: TcpListener, options: Options) -> Outcome {
     run(listener, config(options))
 }
 
-/// Without the pings that are on by default, as other crates never send any.
+/// Without the pings that are on by default: most other crates send none.
 pub fn serve_without_keepalive(listener: TcpListener, options: Options) -> Outcome {
     run(listener, config(options).ping_interval(None))
 }

@@ -1,4 +1,5 @@
-//! tokio-websockets, in a task without a budget, as in its examples.
+//! tokio-websockets, in a task without a budget, as in its examples. It writes what waits whenever it reads, so that it is
+//! given batches.
 
 use std::net::TcpListener;
 
@@ -13,7 +14,7 @@ pub fn serve(listener: TcpListener, _: Options) -> Outcome {
         unconstrained(async {
             let (_, socket) = ServerBuilder::new().accept(stream).await?;
             let _opened = Opened::new();
-            Ok(on_tokio::echo(socket, |message: &Message| message.is_text() || message.is_binary()).await?)
+            Ok(on_tokio::echo_in_batches(socket, |message: &Message| message.is_text() || message.is_binary()).await?)
         })
     })
 }
