@@ -2,6 +2,9 @@
 
 use std::error::Error;
 use std::io::Read;
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
 
 /// A request; the key is that of RFC 6455 §1.3.
 pub fn request(port: u16) -> String {
@@ -16,18 +19,27 @@ pub fn request_with(port: u16, headers: &str) -> String {
     )
 }
 
-/// Reads the response of a server that then waits.
-pub fn read_response(stream: &mut impl Read) -> Result<String, Box<dyn Error>> {
-    let mut response = Vec::with_capacity(256);
+/// Reads the response, and nothing behind it: a server may send its first ping at once.
+pub fn read_response(stream: &mut TcpStream) -> Result<String, Box<dyn Error>> {
     let mut bytes = [0; 1024];
-    while !response.ends_with(b"\r\n\r\n") {
-        let count = stream.read(&mut bytes)?;
+    for _ in 0..ATTEMPTS {
+        let count = stream.peek(&mut bytes)?;
         if count == 0 {
             return Err("it does not answer the handshake".into());
         }
-        response.extend(&bytes[..count]);
+        if let Some(end) = bytes[..count].windows(4).position(|window| window == b"\r\n\r\n") {
+            stream.read_exact(&mut bytes[..end + 4])?;
+            let response = String::from_utf8(bytes[..end + 4].to_vec())?;
+            let is_accepted = response.starts_with("HTTP/1.1 101 ") && response.contains(ACCEPT);
+            return if is_accepted { Ok(response) } else { Err("it refuses the handshake".into()) };
+        }
+        thread::sleep(Duration::from_millis(1));
     }
-    let response = String::from_utf8(response)?;
-    let is_accepted = response.starts_with("HTTP/1.1 101 ") && response.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-    if is_accepted { Ok(response) } else { Err("it refuses the handshake".into()) }
+    Err("its response does not end".into())
 }
+
+/// What answers the key (RFC 6455 §1.3).
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// How often it is looked whether the rest of a response has come.
+const ATTEMPTS: usize = 10_000;
