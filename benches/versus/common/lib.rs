@@ -2,7 +2,10 @@
 
 pub mod child;
 pub mod figures;
+pub mod machine;
+pub mod opening;
 pub mod payloads;
+pub mod rows;
 
 #[path = "../../../tests/support/naive.rs"]
 pub mod naive;

@@ -3,17 +3,21 @@
 use std::io::{self, ErrorKind};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use crate::Outcome;
 use crate::control::Control;
+use crate::{Options, Outcome};
 
 /// The most that a read brings.
 pub const READ: usize = 64 << 10;
 
 /// How many events one wait brings.
 const EVENTS: usize = 256;
+
+/// How long a ping may be late.
+const PING_TICK: Duration = Duration::from_millis(50);
 
 /// By how many places the table grows: never by much more than is needed.
 const PLACES: usize = 256;
@@ -25,10 +29,13 @@ pub trait Connected: Sized {
     /// Writes, reads and answers until the socket would block; whether it is still needed. Where the peer's stream
     /// `ends`, a read that fills less than its room is not the last one.
     fn drive(&mut self, scratch: &mut [u8], ends: bool) -> io::Result<bool>;
+
+    /// Asks whether the peer is there.
+    fn ping(&mut self) -> io::Result<()>;
 }
 
 /// Serves each connection, for ever.
-pub fn run<C: Connected>(listener: TcpListener) -> Outcome {
+pub fn run<C: Connected>(listener: TcpListener, options: Options) -> Outcome {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let mut control = Control::new()?;
     epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, listener.as_raw_fd() as u64))?;
@@ -36,8 +43,13 @@ pub fn run<C: Connected>(listener: TcpListener) -> Outcome {
     let mut table = Table::<C>(Vec::new());
     let mut scratch = vec![0; READ];
     let mut events = [EpollEvent::empty(); EVENTS];
+    let mut pings = options.ping.map(Pings::new);
+    let timeout = if pings.is_some() { EpollTimeout::try_from(PING_TICK)? } else { EpollTimeout::NONE };
     loop {
-        let count = match epoll.wait(&mut events, EpollTimeout::NONE) {
+        if let Some(pings) = &mut pings {
+            pings.send(&mut table);
+        }
+        let count = match epoll.wait(&mut events, timeout) {
             Err(nix::errno::Errno::EINTR) => continue,
             count => count?,
         };
@@ -91,6 +103,35 @@ impl<C: Connected> Table<C> {
         let ends = flags.intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
         if !connection.drive(scratch, ends).unwrap_or(false) {
             *place = None;
+        }
+    }
+}
+
+/// Pings go round the table, a few places at a time, so that no connection needs a timer.
+struct Pings {
+    interval: Duration,
+    /// When the round began, and which place is next.
+    began: Instant,
+    next: usize,
+}
+
+impl Pings {
+    fn new(interval: Duration) -> Self {
+        Self { interval, began: Instant::now(), next: 0 }
+    }
+
+    /// Pings those whose turn has come.
+    fn send<C: Connected>(&mut self, table: &mut Table<C>) {
+        let part = (self.began.elapsed().as_secs_f64() / self.interval.as_secs_f64()).min(1.0);
+        let end = (table.0.len() as f64 * part) as usize;
+        for place in table.0.get_mut(self.next..end).unwrap_or_default() {
+            if place.as_mut().is_some_and(|connection| connection.ping().is_err()) {
+                *place = None;
+            }
+        }
+        self.next = self.next.max(end);
+        if part == 1.0 {
+            (self.began, self.next) = (Instant::now(), 0);
         }
     }
 }

@@ -15,6 +15,7 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{Backlog, listen};
@@ -22,12 +23,14 @@ use nix::sys::socket::{Backlog, listen};
 /// What may have gone wrong.
 pub(crate) type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
-const USAGE: &str = "usage: server NAME [--address ADDRESS:PORT] [--compress]";
+const USAGE: &str = "usage: server NAME [--address ADDRESS:PORT] [--compress] [--ping SECONDS]";
 
 #[derive(Clone, Copy)]
 pub(crate) struct Options {
     /// permessage-deflate is accepted.
     pub(crate) compress: bool,
+    /// How often this crate's servers ping each connection, if that is not left to them.
+    pub(crate) ping: Option<Duration>,
 }
 
 struct Arguments {
@@ -40,10 +43,14 @@ fn arguments() -> Result<Arguments, Box<dyn Error + Send + Sync>> {
     let mut given = std::env::args().skip(1);
     let name = given.next().ok_or_else(|| format!("{USAGE}\nnames: {}", peers::names()))?;
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    let mut arguments = Arguments { name, address, options: Options { compress: false } };
+    let mut arguments = Arguments { name, address, options: Options { compress: false, ping: None } };
     while let Some(argument) = given.next() {
         match argument.as_str() {
             "--compress" => arguments.options.compress = true,
+            "--ping" => {
+                let seconds = given.next().ok_or("--ping needs a value")?.parse()?;
+                arguments.options.ping = Some(Duration::from_secs(seconds));
+            }
             "--address" => arguments.address = given.next().ok_or("--address needs a value")?.parse()?,
             _ => return Err(USAGE.into()),
         }

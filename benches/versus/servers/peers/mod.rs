@@ -19,7 +19,7 @@ use crate::{Options, Outcome};
 type Serve = fn(TcpListener, Options) -> Outcome;
 
 /// Each with whether it has permessage-deflate.
-const ALL: [(&str, bool, Serve); 14] = [
+const ALL: [(&str, bool, Serve); 15] = [
     ("sockeye", true, self::sockeye::serve),
     ("sockeye-no-keepalive", true, self::sockeye::serve_without_keepalive),
     ("sockeye-epoll", true, sockeye_epoll::serve),
@@ -28,6 +28,7 @@ const ALL: [(&str, bool, Serve); 14] = [
     ("fastwebsockets", false, self::fastwebsockets::serve),
     ("tokio-websockets", false, self::tokio_websockets::serve),
     ("soketto", true, self::soketto::serve),
+    ("soketto-lean", true, self::soketto::serve_lean),
     ("sockudo-ws", true, sockudo::serve),
     ("yawc", true, self::yawc::serve),
     ("yawc-tuned", true, self::yawc::serve_tuned),

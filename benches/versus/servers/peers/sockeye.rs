@@ -18,8 +18,10 @@ pub fn serve_without_keepalive(listener: TcpListener, options: Options) -> Outco
     run(listener, config(options).ping_interval(None))
 }
 
+/// The others take messages of more than the default of 1 MiB.
 fn config(options: Options) -> Config {
-    Config::DEFAULT.deflate(options.compress.then_some(Deflate::DEFAULT))
+    let config = options.ping.map_or(Config::DEFAULT, |interval| Config::DEFAULT.ping_interval(Some(interval)));
+    config.max_message_size(8 << 20).deflate(options.compress.then_some(Deflate::DEFAULT))
 }
 
 fn run(listener: TcpListener, config: Config) -> Outcome {

@@ -17,7 +17,11 @@ use crate::{Options, Outcome};
 const PIECES: usize = 16;
 
 pub fn serve(listener: TcpListener, options: Options) -> Outcome {
-    if options.compress { epoll::run::<Peer<true>>(listener) } else { epoll::run::<Peer<false>>(listener) }
+    if options.compress {
+        epoll::run::<Peer<true>>(listener, options)
+    } else {
+        epoll::run::<Peer<false>>(listener, options)
+    }
 }
 
 struct Peer<const COMPRESSES: bool> {
@@ -34,6 +38,13 @@ enum State {
 impl<const COMPRESSES: bool> Connected for Peer<COMPRESSES> {
     fn new(stream: TcpStream) -> Self {
         Self { stream, state: State::Opening(Box::new(Handshake::new(&Self::CONFIG))) }
+    }
+
+    fn ping(&mut self) -> io::Result<()> {
+        let State::Open(connection, _) = &mut self.state else { return Ok(()) };
+        // It is closed already, or so much waits that the peer is known not to read.
+        let _ = connection.writer().ping(b"");
+        write(&mut self.stream, connection).map(drop)
     }
 
     fn drive(&mut self, scratch: &mut [u8], ends: bool) -> io::Result<bool> {
@@ -61,9 +72,13 @@ impl<const COMPRESSES: bool> Connected for Peer<COMPRESSES> {
 }
 
 impl<const COMPRESSES: bool> Peer<COMPRESSES> {
-    /// One read may end a message of the largest size and bring small ones behind it; all of their answers have room.
-    const CONFIG: Config =
-        Config::DEFAULT.outbox_capacity(2 << 20).deflate(if COMPRESSES { Some(Deflate::DEFAULT) } else { None });
+    /// The others take messages of more than the default of 1 MiB. One read may end a message of the largest size and
+    /// bring small ones behind it; all of their answers have room.
+    const CONFIG: Config = Config::DEFAULT.max_message_size(8 << 20).outbox_capacity(9 << 20).deflate(if COMPRESSES {
+        Some(Deflate::DEFAULT)
+    } else {
+        None
+    });
 
     /// Reads once and answers; how much was read into how much room, or `None` where the socket would block.
     fn read(&mut self, scratch: &mut [u8]) -> io::Result<Option<(usize, usize)>> {

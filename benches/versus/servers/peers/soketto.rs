@@ -1,4 +1,4 @@
-//! soketto over buffered halves, as in its examples, with buffers of 64 KiB. It leaves the validation of text to its
+//! soketto over buffered halves, as in its examples. It leaves the validation of text to its
 //! user, who does it here as in its documentation. What is sent waits in the buffer until it is flushed.
 
 use std::future::poll_fn;
@@ -18,16 +18,20 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 use crate::usage::Opened;
 use crate::{Options, Outcome, on_tokio};
 
-const BUFFER: usize = 64 << 10;
-
 type Buffered = BufReader<BufWriter<Compat<TcpStream>>>;
 
+/// With buffers of 64 KiB.
 pub fn serve(listener: TcpListener, options: Options) -> Outcome {
-    on_tokio::run(listener, move |stream| open(stream, options))
+    on_tokio::run(listener, move |stream| open(stream, options, 64 << 10))
 }
 
-async fn open(stream: TcpStream, options: Options) -> Outcome {
-    let stream = BufReader::with_capacity(BUFFER, BufWriter::with_capacity(BUFFER, stream.compat()));
+/// With those of its examples.
+pub fn serve_lean(listener: TcpListener, options: Options) -> Outcome {
+    on_tokio::run(listener, move |stream| open(stream, options, 8 << 10))
+}
+
+async fn open(stream: TcpStream, options: Options, buffer: usize) -> Outcome {
+    let stream = BufReader::with_capacity(buffer, BufWriter::with_capacity(buffer, stream.compat()));
     let mut server = Server::new(stream);
     if options.compress {
         server.add_extension(Box::new(Deflate::new(Mode::Server)));

@@ -24,7 +24,7 @@ pub fn serve_tuned(listener: TcpListener, options: Options) -> Outcome {
 
 fn run(listener: TcpListener, options: Options, theirs: Theirs) -> Outcome {
     // Its limit is the least that is refused, by default just 1 MiB.
-    let theirs = theirs.with_utf8().with_limits(2 << 20, 4 << 20);
+    let theirs = theirs.with_utf8().with_limits(9 << 20, 18 << 20);
     let theirs = if options.compress { theirs.with_balanced_compression() } else { theirs };
     on_tokio::run(listener, move |stream| open(stream, theirs.clone(), options))
 }
