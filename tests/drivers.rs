@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::stream::FusedStream;
-use futures_util::{SinkExt, Stream as _, StreamExt};
+use futures_util::{FutureExt, SinkExt, Stream as _, StreamExt};
 use sockeye::tokio::WebSocket;
 use sockeye::{
     Agreed, CloseCode, Config, Error, Event, Kind, Message, Part, Prepared, ProtocolError, Role, SendErrorKind, Timeout,
@@ -686,6 +686,22 @@ async fn what_is_sent_at_once_leaves_without_the_receiver() {
         drop(sender);
         let event = peer.recv_event().await.expect("no failure").expect("open").into_owned();
         assert!(matches!(event, Event::Close(Some(frame)) if frame.code == CloseCode::NORMAL));
+    }
+}
+
+/// A runtime's budget for a task says nothing of the streams: each delivery leaves at once, however many there are.
+#[tokio::test]
+async fn a_task_sends_to_more_than_its_budget_at_once() {
+    let news = Prepared::new("news");
+    let mut all: Vec<_> = (0..1_000).map(|_| half(Role::Server, 64, &Config::DEFAULT)).collect();
+    let splits: Vec<_> = all.drain(..).map(|(ws, wire)| (ws.into_split(), wire)).collect();
+    for ((_, sender), _) in &splits {
+        sender.try_send_prepared(&news).expect("room");
+    }
+    for (_, mut wire) in splits {
+        let mut frame = [0; 6];
+        let read = tokio::task::unconstrained(wire.read_exact(&mut frame)).now_or_never();
+        assert_eq!((read.expect("here").expect("open"), &frame), (6, b"\x81\x04news"));
     }
 }
 

@@ -67,6 +67,12 @@ pub trait Transport: Sealed + Unpin {
     #[doc(hidden)]
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
+    /// Polls apart from the budget that the runtime gives to a task, which says nothing of the stream.
+    #[doc(hidden)]
+    fn poll_unbudgeted(cx: &mut Context<'_>, mut poll: impl FnMut(&mut Context<'_>) -> Poll<()>) -> Poll<()> {
+        poll(cx)
+    }
+
     /// The time now.
     #[doc(hidden)]
     fn now() -> Self::Instant;
@@ -278,7 +284,7 @@ impl<T: Transport> Shared<T> {
     pub(crate) fn write_now(&mut self) {
         let Some(waker) = self.wakers.combined() else { return };
         let was_blocked = self.clock.as_ref().is_some_and(|clock| clock.timers.write_deadline().is_some());
-        let blocked = self.poll_write(&mut Context::from_waker(&waker)).is_pending();
+        let blocked = T::poll_unbudgeted(&mut Context::from_waker(&waker), |cx| self.poll_write(cx)).is_pending();
         if blocked && !was_blocked {
             self.wakers.wake_all(); // the receiver has a deadline now
         }
@@ -310,6 +316,8 @@ impl<T: Transport> Shared<T> {
             self.unflushed = false;
             self.note_progress();
         }
+        // A clock that a write needed is not kept for the next one.
+        self.clock.take_if(|clock| clock.timers.deadline().is_none());
         Poll::Ready(Ok(()))
     }
 

@@ -2,13 +2,15 @@
 //!
 //! The types here are those of [`asynchronous`](crate::asynchronous), where their methods are, over tokio's streams.
 
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::driver::{Sealed, Transport};
@@ -97,6 +99,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for TokioIo<S> {
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+
+    fn poll_unbudgeted(cx: &mut Context<'_>, poll: impl FnMut(&mut Context<'_>) -> Poll<()>) -> Poll<()> {
+        pin!(unconstrained(poll_fn(poll))).poll(cx)
     }
 
     fn now() -> Instant {
