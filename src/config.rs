@@ -14,7 +14,7 @@ use crate::frame::Lengths;
 /// | `max_streamed_size` | 1073741824 | bytes |
 /// | `max_fragments` | 131072 | frames |
 /// | `accept_long_lengths` | false | |
-/// | `outbox_capacity` | 1048576 | bytes |
+/// | `outbox_capacity` | 2097152 | bytes |
 /// | `outbox_high_water` | 65536 | bytes |
 /// | `max_head_size` | 16384 | bytes |
 /// | `max_headers` | 64 | header lines |
@@ -82,7 +82,7 @@ impl Config {
             max_streamed_size: 1 << 30,
             max_fragments: 1 << 17,
             lengths: Lengths::Shortest,
-            outbox_capacity: 1 << 20,
+            outbox_capacity: 2 << 20,
             outbox_high_water: 64 << 10,
             max_head_size: 16 << 10,
             max_headers: 64,
@@ -139,6 +139,11 @@ impl Config {
 
     /// How many bytes may wait to leave before a send is refused, in bytes. The limit is soft for one message: it is
     /// accepted while less than this waits, however large it is.
+    ///
+    /// Who answers each message of an input before writing anything, by [`Connection::next_with_writer`], needs room for
+    /// all of these answers. The default has it for an echo of messages of the default size, in inputs of up to 900 KiB.
+    ///
+    /// [`Connection::next_with_writer`]: crate::Connection::next_with_writer
     pub const fn outbox_capacity(mut self, bytes: usize) -> Self {
         self.outbox_capacity = bytes;
         self

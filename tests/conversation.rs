@@ -1007,6 +1007,27 @@ fn m9_a_full_outbox_gives_the_message_back_and_loses_nothing() {
     }
 }
 
+/// An echo of the default limits has room for the answers to all of an input, which may end the largest message and
+/// hold many small ones behind it.
+#[test]
+fn m9_the_default_outbox_has_room_for_the_answers_to_an_input() {
+    let mut connection = Connection::open(Role::Server, Agreed::default(), &Config::DEFAULT);
+    let mut wire = naive::frame(FIN | BINARY, Some([1, 2, 3, 4]), &vec![7; 1 << 20]);
+    let (first, second) = (wire.len(), wire.len() + 200 * 1006);
+    for _ in 0..200 {
+        wire.extend(naive::frame(FIN | BINARY, Some([4, 3, 2, 1]), &[7; 998]));
+    }
+    assert_eq!(wire.len(), second);
+    let (begin, end) = wire.split_at_mut(first - 1);
+    for mut input in [begin, end] {
+        while let Some((event, writer)) = connection.next_with_writer(&mut input).expect("valid") {
+            let Event::Message(message) = event else { panic!("a message") };
+            writer.send(message).map_err(|error| error.kind()).expect("room");
+        }
+    }
+    assert!(connection.writer().queued() > second - 201 * 8);
+}
+
 #[test]
 fn m9_replies_and_close_have_room_in_a_full_outbox() {
     for role in BOTH {

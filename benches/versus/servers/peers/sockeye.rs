@@ -25,11 +25,12 @@ fn config(options: Options) -> Config {
 }
 
 fn run(listener: TcpListener, config: Config) -> Outcome {
-    on_tokio::run(listener, move |stream| echo(stream, config))
+    let config = Box::leak(Box::new(config)); // the tasks share it until the process ends
+    on_tokio::run(listener, |stream| echo(stream, config))
 }
 
-async fn echo(stream: TcpStream, config: Config) -> Outcome {
-    let mut ws = WebSocket::accept_with(stream, &config, |request| request.accept(Origins::Same)).await?;
+async fn echo(stream: TcpStream, config: &'static Config) -> Outcome {
+    let mut ws = WebSocket::accept_with(stream, config, |request| request.accept(Origins::Same)).await?;
     let _opened = Opened::new();
     while let Some((message, writer)) = ws.recv_with_writer().await? {
         writer.send(message)?;
