@@ -4,7 +4,7 @@
 
 use alloc::vec::Vec;
 
-/// The size of the buffers that drivers read into, and the largest capacity that is kept.
+/// The size of the buffers that drivers read into.
 #[cfg(feature = "std")]
 pub(crate) const BUFFER_SIZE: usize = 64 << 10;
 
@@ -21,7 +21,7 @@ pub(crate) fn take() -> Vec<u8> {
 #[inline]
 pub(crate) fn give(buffer: Vec<u8>) {
     #[cfg(feature = "std")]
-    if (thread::MIN_KEPT..=BUFFER_SIZE).contains(&buffer.capacity()) {
+    if (thread::MIN_KEPT..=thread::MAX_KEPT_SIZE).contains(&buffer.capacity()) {
         let mut buffer = buffer;
         buffer.clear();
         thread::BUFFERS.with(|list| thread::push(list, buffer));
@@ -38,6 +38,9 @@ pub(crate) mod thread {
 
     /// Smaller buffers are not worth keeping.
     pub(super) const MIN_KEPT: usize = 1 << 10;
+
+    /// Nor are larger ones kept: answers to what one read brought, and one more, fit in.
+    pub(super) const MAX_KEPT_SIZE: usize = 2 * super::BUFFER_SIZE;
 
     /// How many buffers of each sort a thread keeps.
     const MAX_KEPT: usize = 8;
