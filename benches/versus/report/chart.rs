@@ -100,8 +100,7 @@ pub fn draw(results: &Value) -> Result<String> {
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 fn draw_legend(area: &Area<'_>) -> Result<()> {
-    let texts =
-        [(OWN, "this crate"), (PEER, "other crates"), (FLOOR, "without WebSockets"), (BLACK, "shorter is better")];
+    let texts = [(OWN, "this crate"), (PEER, "others"), (FLOOR, "without WebSockets"), (BLACK, "shorter is better")];
     for (index, (color, text)) in texts.into_iter().enumerate() {
         let x = 40 + 200 * index as i32;
         if color != BLACK {

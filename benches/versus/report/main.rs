@@ -45,7 +45,7 @@ fn run() -> Result<()> {
     let results = Value::Object(results);
     fs::create_dir_all(to)?;
     write(to, "results.md", &text)?;
-    write(to, "results.json", &format!("{results:#}\n"))?;
+    write(to, "results.json", &format!("{results}\n"))?;
     write(to, "chart.svg", &chart::draw(&results)?)
 }
 

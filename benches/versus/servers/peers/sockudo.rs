@@ -18,7 +18,7 @@ pub fn serve(listener: TcpListener, options: Options) -> Outcome {
 
 async fn plain(mut stream: TcpStream) -> Outcome {
     let leftover = server_handshake(&mut stream).await?.leftover;
-    let socket = WebSocketStream::from_raw_with_leftover(stream, Role::Server, Config::default(), leftover);
+    let socket = WebSocketStream::from_raw_with_leftover(stream, Role::Server, config(), leftover);
     let _opened = Opened::new();
     Ok(on_tokio::echo(socket, is_data).await?)
 }
@@ -31,9 +31,14 @@ async fn compressing(mut stream: TcpStream) -> Outcome {
     })
     .await?;
     let agreed = agreed.ok_or("no compression was offered")?;
-    let socket = CompressedWebSocketStream::server(stream, Config::default(), agreed.config);
+    let socket = CompressedWebSocketStream::server(stream, config(), agreed.config);
     let _opened = Opened::new();
     Ok(on_tokio::echo(socket, is_data).await?)
+}
+
+/// Without the pings that are on by default, as most other crates never send any.
+fn config() -> Config {
+    Config::builder().auto_ping(false).idle_timeout(0).build()
 }
 
 fn is_data(message: &Message) -> bool {
