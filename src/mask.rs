@@ -1,7 +1,8 @@
 //! Masking (RFC 6455 §5.3): octet i of a payload is XORed with octet i mod 4 of the key.
 //!
-//! The loop is plain safe Rust. It is compiled twice: for the baseline instruction set, and again with AVX2, which is
-//! chosen at run time where the payload is long enough to repay the question.
+//! The loops are plain Rust, safe but for the end of a buffer that grows. They are compiled twice: for the baseline
+//! instruction set, and again with AVX2, which is chosen at run time where the payload is long enough to repay the
+//! question.
 
 use alloc::vec::Vec;
 use core::mem::MaybeUninit;
@@ -177,6 +178,30 @@ mod tests {
                 mask(front, key);
                 mask(back, advance(key, cut));
                 assert_eq!(payload, expected, "{len} bytes cut at {cut}");
+                let mut copy = vec![1];
+                mask_copy(&mut copy, &plain[..cut], key);
+                mask_copy(&mut copy, &plain[cut..], advance(key, cut));
+                assert_eq!(copy[1..], expected, "a copy of {len} bytes cut at {cut}");
+            }
+        }
+    }
+
+    /// What is said to be ASCII is not validated again.
+    #[test]
+    fn rfc_6455_8_1_1_no_byte_beyond_ascii_is_overlooked() {
+        for key in [[0x37, 0xfa, 0x21, 0x3d], [0; 4]] {
+            for len in (0..200).chain([1000, 4099]) {
+                let mut text = vec![b'a'; len];
+                mask(&mut text, key);
+                let masked = text.clone();
+                assert!(mask(&mut text, key) || key == [0; 4] && len >= DISPATCH_FROM, "{len} bytes");
+                assert!(mask_copy(&mut Vec::new(), &masked, key), "{len} bytes");
+                for at in 0..len {
+                    let mut wrong = masked.clone();
+                    wrong[at] ^= 0x80;
+                    assert!(!mask_copy(&mut Vec::new(), &wrong, key), "byte {at} of {len}");
+                    assert!(!mask(&mut wrong, key), "byte {at} of {len}");
+                }
             }
         }
     }
