@@ -141,7 +141,7 @@ impl Config {
     /// accepted while less than this waits, however large it is.
     ///
     /// Who answers each message of an input before writing anything, by [`Connection::next_with_writer`], needs room for
-    /// all of these answers. The default has it for an echo of messages of the default size, in inputs of up to 900 KiB.
+    /// all of these answers. The default has it for an echo of messages of the default size, in inputs of up to 256 KiB.
     ///
     /// [`Connection::next_with_writer`]: crate::Connection::next_with_writer
     pub const fn outbox_capacity(mut self, bytes: usize) -> Self {

@@ -50,9 +50,9 @@ fn draw<const N: usize>() -> [u8; N] {
 #[inline]
 fn seed_after_fork() {
     if fork::is_new() {
+        let _ = BATCH.try_with(|batch| batch.borrow_mut().left = 0);
         #[expect(clippy::expect_used, reason = "keys that can be foreseen would be worse than none")]
         rand::rng().reseed().expect("the operating system gives random bytes");
-        let _ = BATCH.try_with(|batch| batch.borrow_mut().left = 0);
     }
 }
 

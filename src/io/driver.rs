@@ -125,6 +125,7 @@ impl<T: Transport> Shared<T> {
         self.life.settle_writer();
         // Of many messages that came together, only the first needs to know of the task and the transport.
         if self.life.may_read() && self.life.parse_whole(inbound, wanted) {
+            self.wakers.settled(Side::Receiving);
             return Poll::Ready(Ok(()));
         }
         self.poll_receive_any(inbound, cx, wanted)
@@ -316,8 +317,10 @@ impl<T: Transport> Shared<T> {
             self.unflushed = false;
             self.note_progress();
         }
-        // A clock that a write needed is not kept for the next one.
-        self.clock.take_if(|clock| clock.timers.deadline().is_none());
+        // A clock that only a write needed is not kept for the next one.
+        if !self.life.writer.is_closed() {
+            self.clock.take_if(|clock| clock.timers.deadline().is_none());
+        }
         Poll::Ready(Ok(()))
     }
 

@@ -151,12 +151,14 @@ impl Input {
     /// One to read into, of the thread's if it has any.
     #[inline]
     pub(crate) fn take() -> Box<Self> {
-        SPARE.with(thread::pop).unwrap_or_else(|| Box::new(Self { end: 0, ..Self::of(vec![0; pool::BUFFER_SIZE]) }))
+        SPARE
+            .with(thread::pop)
+            .unwrap_or_else(|| Box::new(Self { end: 0, used: 0, ..Self::of(vec![0; pool::BUFFER_SIZE]) }))
     }
 
     fn of(buffer: Vec<u8>) -> Self {
         let end = buffer.len();
-        Self { buffer, lent: 0, start: 0, end, used: 0, ready: None }
+        Self { buffer, lent: 0, start: 0, end, used: end, ready: None }
     }
 
     fn is_reusable(&self) -> bool {
