@@ -30,13 +30,13 @@ pub enum Direction {
 }
 
 impl Work {
-    fn receive(name: &str, opcode: u8, payload: Vec<u8>) -> Self {
+    fn receive(role: Role, name: &str, opcode: u8, payload: Vec<u8>) -> Self {
         let count = (PASS / (payload.len() + 8)).max(1);
-        let frame = |number: u32| naive::frame(FIN | opcode, Some(key(number)), &payload);
+        let frame = |number: u32| naive::frame(FIN | opcode, mask(role, number), &payload);
         let frames = (0..count as u32).flat_map(frame).collect();
         Self {
-            name: format!("server receives {name}"),
-            role: Role::Server,
+            name: format!("{} receives {name}", who(role)),
+            role,
             direction: Direction::Receive,
             is_text: opcode == TEXT,
             payload: payload.into(),
@@ -46,14 +46,13 @@ impl Work {
     }
 
     fn send(name: &str, role: Role, len: usize) -> Self {
-        let who = if role == Role::Server { "server" } else { "client" };
         Self {
-            name: format!("{who} sends {name}"),
+            name: format!("{} sends {name}", who(role)),
             role,
             direction: Direction::Send,
             is_text: false,
             payload: ascii(len).into(),
-            count: (PASS / len).max(1),
+            count: (PASS / (len + 8)).max(1),
             frames: Bytes::new(),
         }
     }
@@ -70,7 +69,7 @@ impl Work {
         }
         let mut payload = self.payload.to_vec();
         *payload.last_mut()? = 0xff;
-        Some(Wire::once(naive::frame(FIN | TEXT, Some(key(1)), &payload).into()))
+        Some(Wire::once(naive::frame(FIN | TEXT, mask(self.role, 1), &payload).into()))
     }
 
     /// Whether the bytes are the messages of a pass.
@@ -85,23 +84,32 @@ impl Work {
     }
 }
 
+fn who(role: Role) -> &'static str {
+    if role == Role::Server { "server" } else { "client" }
+}
+
+/// Only servers receive masked frames.
+fn mask(receiver: Role, number: u32) -> Option<[u8; 4]> {
+    (receiver == Role::Server).then(|| key(number))
+}
+
+/// The sizes, with their names.
+const SIZES: [(&str, usize); 6] =
+    [("0 B", 0), ("16 B", 16), ("125 B", 125), ("1 KiB", 1 << 10), ("16 KiB", 16 << 10), ("1 MiB", 1 << 20)];
+
 pub fn all() -> Vec<Work> {
-    let mut all = vec![
-        Work::receive("text, 0 B", TEXT, ascii(0)),
-        Work::receive("text, 16 B", TEXT, ascii(16)),
-        Work::receive("text, 125 B", TEXT, ascii(125)),
-        Work::receive("text, 1 KiB", TEXT, ascii(1 << 10)),
-        Work::receive("text, 16 KiB", TEXT, ascii(16 << 10)),
-        Work::receive("multibyte text, 1 KiB", TEXT, multibyte(1 << 10)),
-        Work::receive("multibyte text, 16 KiB", TEXT, multibyte(16 << 10)),
-        Work::receive("binary, 16 KiB", BINARY, ascii(16 << 10)),
-        Work::receive("binary, 1 MiB", BINARY, ascii(1 << 20)),
-    ];
-    for (name, len) in [("16 B", 16), ("1 KiB", 1 << 10), ("16 KiB", 16 << 10)] {
-        all.push(Work::send(name, Role::Server, len));
+    let mut all = Vec::new();
+    for role in [Role::Server, Role::Client] {
+        for (name, len) in SIZES {
+            all.push(Work::receive(role, &format!("text, {name}"), TEXT, ascii(len)));
+            if len >= 1 << 10 {
+                all.push(Work::receive(role, &format!("multibyte text, {name}"), TEXT, multibyte(len)));
+            }
+            all.push(Work::receive(role, &format!("binary, {name}"), BINARY, ascii(len)));
+        }
     }
-    for (name, len) in [("16 B", 16), ("125 B", 125), ("1 KiB", 1 << 10), ("16 KiB", 16 << 10)] {
-        all.push(Work::send(name, Role::Client, len));
+    for role in [Role::Server, Role::Client] {
+        all.extend(SIZES.map(|(name, len)| Work::send(name, role, len)));
     }
     all
 }
