@@ -3,7 +3,7 @@
 //! ```text
 //!  bytes:   [ gone | header payload header payload header │ header payload ... ]
 //!                  ▲ start                                ▲ at
-//!  by_reference:                                          └ a large payload that was not copied
+//!  references:                                            └ a large payload that was not copied
 //! ```
 //! Small payloads are copied behind their headers, so that many messages leave in one write. A large payload that the
 //! message owns stays where it is and leaves between the bytes before and after its place.
@@ -17,7 +17,6 @@ use crate::config::MaskingKey;
 use crate::frame::{HeaderBytes, MAX_CONTROL_PAYLOAD, Opcode, Start};
 use crate::mask::mask_copy;
 use crate::message::{Payload, Reply};
-use crate::pool;
 #[cfg(feature = "std")]
 use crate::pool::thread;
 
@@ -38,72 +37,30 @@ const REPLY_ROOM: usize = 16 * (SMALLEST_FRAME + MAX_CONTROL_PAYLOAD);
 pub struct Outbox {
     /// How a client draws its keys; servers do not mask.
     masking_key: Option<MaskingKey>,
+    /// How many bytes have left since the beginning.
+    written: u64,
+    /// There only while something waits.
+    waiting: Option<Box<Waiting>>,
+}
+
+/// What waits.
+#[derive(Default)]
+struct Waiting {
     bytes: Vec<u8>,
     /// How many of `bytes` have left.
     start: usize,
-    /// How many bytes have left since the beginning.
-    written: u64,
-    by_reference: Option<Box<ByReference>>,
+    /// Payloads that were not copied, each with its place in `bytes`, and how long they are together.
+    references: VecDeque<(usize, Bytes)>,
+    referenced: usize,
     /// Where in `bytes` the last pong ends, and how many bytes of pongs may still wait before it.
     pongs_end: usize,
     pong_bytes: usize,
     latest_pong: Option<Box<Reply>>,
 }
 
-/// Payloads that were not copied, each with its place in `bytes`.
-#[derive(Default)]
-struct ByReference {
-    payloads: VecDeque<(usize, Bytes)>,
-    len: usize,
-}
-
-impl ByReference {
-    /// With room from an earlier one, if there is any.
-    fn take() -> Box<Self> {
-        #[cfg(feature = "std")]
-        return spare::REFERENCES.with(thread::pop).unwrap_or_default();
-        #[cfg(not(feature = "std"))]
-        Box::default()
-    }
-
-    /// All of them have left.
-    fn give(self: Box<Self>) {
-        #[cfg(feature = "std")]
-        if self.payloads.capacity() <= spare::MOST {
-            spare::REFERENCES.with(|list| thread::push(list, self));
-        }
-        #[cfg(not(feature = "std"))]
-        drop(self);
-    }
-}
-
-#[cfg(feature = "std")]
-mod spare {
-    use super::{Box, ByReference};
-    use crate::pool::thread::{List, Local};
-    use core::cell::RefCell;
-
-    /// Room for more payloads than this is not kept.
-    pub(super) const MOST: usize = 64;
-
-    std::thread_local! {
-        static LIST: List<Box<ByReference>> = const { RefCell::new(alloc::vec::Vec::new()) };
-    }
-    pub(super) const REFERENCES: Local<Box<ByReference>> = Local(&LIST);
-}
-
 impl Outbox {
     pub(crate) fn new(masking_key: Option<MaskingKey>) -> Self {
-        Self {
-            masking_key,
-            bytes: Vec::new(),
-            start: 0,
-            written: 0,
-            by_reference: None,
-            pongs_end: 0,
-            pong_bytes: 0,
-            latest_pong: None,
-        }
+        Self { masking_key, written: 0, waiting: None }
     }
 
     /// Bytes that are no frames.
@@ -117,7 +74,7 @@ impl Outbox {
     /// How many bytes wait to leave.
     #[inline]
     pub fn queued(&self) -> usize {
-        self.bytes.len() - self.start + self.by_reference.as_ref().map_or(0, |large| large.len)
+        self.waiting.as_ref().map_or(0, |waiting| waiting.len())
     }
 
     #[inline]
@@ -128,7 +85,7 @@ impl Outbox {
     /// Drops everything that waits.
     #[cfg(feature = "std")]
     pub(crate) fn clear(&mut self) {
-        *self = Self { written: self.written, ..Self::new(self.masking_key) };
+        self.waiting = None;
     }
 
     /// Takes out everything that waits.
@@ -140,42 +97,40 @@ impl Outbox {
     /// The bytes to write next, see [`Buf::chunk`]. Empty if nothing waits.
     #[inline]
     pub fn chunk(&self) -> &[u8] {
-        match self.next_reference() {
-            Some((at, payload)) if *at == self.start => payload,
-            _ => self.bytes.get(self.start..self.run_end()).unwrap_or_default(),
-        }
+        self.waiting.as_ref().map_or(&[], |waiting| waiting.chunk())
     }
 
     /// Takes what was written, see [`Buf::advance`].
     #[inline]
     pub fn advance(&mut self, count: usize) {
-        if self.by_reference.is_some() || self.pong_bytes > 0 {
+        let Some(waiting) = &mut self.waiting else { return };
+        if !waiting.is_plain() {
             return self.advance_all(count);
         }
-        let count = count.min(self.bytes.len() - self.start);
-        self.start += count;
+        let count = count.min(waiting.len());
+        waiting.start += count;
         self.written += count as u64;
         self.release();
     }
 
     /// The same, whatever waits.
-    fn advance_all(&mut self, mut count: usize) {
-        while count > 0 {
-            let run = count.min(self.run_end() - self.start);
-            self.start += run;
-            count -= run;
-            let taken = self.advance_reference(count);
-            count -= taken;
-            if run + taken == 0 {
-                break;
-            }
-            self.written += (run + taken) as u64;
-        }
-        if self.start >= self.pongs_end {
-            self.pong_bytes = 0;
+    #[cold]
+    fn advance_all(&mut self, count: usize) {
+        let Some(waiting) = &mut self.waiting else { return };
+        self.written += waiting.advance(count) as u64;
+        if waiting.start >= waiting.pongs_end {
+            waiting.pong_bytes = 0;
             self.push_latest_pong();
         }
         self.release();
+    }
+
+    /// Gives the buffers back once all of it has left.
+    #[inline]
+    fn release(&mut self) {
+        if let Some(waiting) = self.waiting.take_if(|waiting| waiting.len() == 0) {
+            waiting.give();
+        }
     }
 
     pub(crate) fn is_masking(&self) -> bool {
@@ -185,22 +140,27 @@ impl Outbox {
     /// Queues bytes as they are: a handshake, or frames that were encoded before.
     #[inline]
     pub(crate) fn push_bytes(&mut self, bytes: &[u8]) {
-        self.reserve(bytes.len());
-        self.bytes.extend_from_slice(bytes);
+        self.with_room(bytes.len()).bytes.extend_from_slice(bytes);
     }
 
     /// The same without a copy, if they are many.
     pub(crate) fn push_shared(&mut self, bytes: &Bytes) {
-        if bytes.len() <= COPY_UP_TO { self.push_bytes(bytes) } else { self.push_reference(bytes.clone()) }
+        if bytes.len() <= COPY_UP_TO {
+            self.push_bytes(bytes);
+        } else {
+            self.with_room(0).push_reference(bytes.clone());
+        }
     }
 
     /// Queues one frame; a copy of the payload is masked by a client.
     pub(crate) fn push_frame(&mut self, start: Start, payload: &[u8]) {
-        self.reserve(HeaderBytes::ROOM + payload.len());
-        if let Some(key) = self.push_header(start, payload.len()) {
-            mask_copy(&mut self.bytes, payload, key);
+        let mask = self.masking_key.map(|draw| draw());
+        let waiting = self.with_room(HeaderBytes::ROOM + payload.len());
+        start.header(mask, payload.len() as u64).append_to(&mut waiting.bytes);
+        if let Some(key) = mask {
+            mask_copy(&mut waiting.bytes, payload, key);
         } else {
-            self.bytes.extend_from_slice(payload);
+            waiting.bytes.extend_from_slice(payload);
         }
     }
 
@@ -217,9 +177,9 @@ impl Outbox {
     fn push_large(&mut self, start: Start, payload: Payload<'_>) {
         match payload.try_into_bytes() {
             Ok(bytes) => {
-                self.reserve(HeaderBytes::ROOM);
-                self.push_header(start, bytes.len());
-                self.push_reference(bytes);
+                let waiting = self.with_room(HeaderBytes::ROOM);
+                start.header(None, bytes.len() as u64).append_to(&mut waiting.bytes);
+                waiting.push_reference(bytes);
             }
             Err(payload) => self.push_frame(start, &payload),
         }
@@ -227,8 +187,11 @@ impl Outbox {
 
     /// Queues a reply, for which there is always room.
     pub(crate) fn push_reply(&mut self, reply: Reply) {
-        if reply.opcode == Opcode::Pong && self.pong_bytes >= REPLY_ROOM {
-            match &mut self.latest_pong {
+        if let Some(waiting) = &mut self.waiting
+            && reply.opcode == Opcode::Pong
+            && waiting.pong_bytes >= REPLY_ROOM
+        {
+            match &mut waiting.latest_pong {
                 Some(latest) => **latest = reply,
                 none => *none = Some(Box::new(reply)),
             }
@@ -236,38 +199,87 @@ impl Outbox {
         }
         self.push_latest_pong();
         self.push_frame(Start::whole(reply.opcode), reply.payload());
-        self.pong_bytes += SMALLEST_FRAME + reply.payload().len();
-        self.pongs_end = self.bytes.len();
+        if let Some(waiting) = &mut self.waiting {
+            waiting.pong_bytes += SMALLEST_FRAME + reply.payload().len();
+            waiting.pongs_end = waiting.bytes.len();
+        }
     }
 
     fn push_latest_pong(&mut self) {
-        if let Some(pong) = self.latest_pong.take() {
-            self.push_frame(Start::whole(pong.opcode), pong.payload());
-            self.pongs_end = self.bytes.len();
+        let Some(pong) = self.waiting.as_mut().and_then(|waiting| waiting.latest_pong.take()) else { return };
+        self.push_frame(Start::whole(pong.opcode), pong.payload());
+        if let Some(waiting) = &mut self.waiting {
+            waiting.pongs_end = waiting.bytes.len();
         }
     }
 
     #[inline]
-    fn push_header(&mut self, start: Start, len: usize) -> Option<[u8; 4]> {
-        let mask = self.masking_key.map(|draw| draw());
-        start.header(mask, len as u64).append_to(&mut self.bytes);
-        mask
+    fn with_room(&mut self, additional: usize) -> &mut Waiting {
+        let waiting = self.waiting.get_or_insert_with(Waiting::take);
+        if waiting.bytes.capacity() - waiting.bytes.len() < additional {
+            waiting.make_room(additional);
+        }
+        waiting
+    }
+}
+
+impl Waiting {
+    #[inline]
+    fn len(&self) -> usize {
+        self.bytes.len() - self.start + self.referenced
+    }
+
+    /// Neither pongs nor payloads by reference are among it.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.referenced == 0 && self.pong_bytes == 0
+    }
+
+    #[inline]
+    fn chunk(&self) -> &[u8] {
+        match self.references.front() {
+            Some((at, payload)) if *at == self.start => payload,
+            _ => self.bytes.get(self.start..self.run_end()).unwrap_or_default(),
+        }
+    }
+
+    /// Where the bytes before the next payload by reference end.
+    #[inline]
+    fn run_end(&self) -> usize {
+        self.references.front().map_or(self.bytes.len(), |(at, _)| *at)
     }
 
     fn push_reference(&mut self, payload: Bytes) {
-        let large = self.by_reference.get_or_insert_with(ByReference::take);
-        large.len += payload.len();
-        large.payloads.push_back((self.bytes.len(), payload));
+        self.referenced += payload.len();
+        self.references.push_back((self.bytes.len(), payload));
     }
 
-    #[inline]
-    fn reserve(&mut self, additional: usize) {
-        if self.bytes.capacity() == 0 {
-            self.bytes = pool::take();
+    /// Takes up to `count` bytes, and tells how many.
+    fn advance(&mut self, count: usize) -> usize {
+        let mut left = count;
+        while left > 0 {
+            let run = left.min(self.run_end() - self.start);
+            self.start += run;
+            let taken = run + self.advance_reference(left - run);
+            if taken == 0 {
+                break;
+            }
+            left -= taken;
         }
-        if self.bytes.capacity() - self.bytes.len() < additional {
-            self.make_room(additional);
+        count - left
+    }
+
+    /// Takes up to `count` bytes of the payload by reference that is due, and tells how many.
+    fn advance_reference(&mut self, count: usize) -> usize {
+        let due = self.references.front_mut().filter(|(at, _)| *at == self.start);
+        let Some((_, payload)) = due else { return 0 };
+        let taken = count.min(payload.len());
+        payload.advance(taken);
+        self.referenced -= taken;
+        if payload.is_empty() {
+            self.references.pop_front();
         }
+        taken
     }
 
     /// Drops what has left before the buffer grows. Each byte is moved at most once for one that left, so that the
@@ -276,9 +288,7 @@ impl Outbox {
     fn make_room(&mut self, additional: usize) {
         if self.start >= self.bytes.len() - self.start {
             self.bytes.drain(..self.start);
-            if let Some(large) = &mut self.by_reference {
-                large.payloads.iter_mut().for_each(|(at, _)| *at -= self.start);
-            }
+            self.references.iter_mut().for_each(|(at, _)| *at -= self.start);
             self.pongs_end = self.pongs_end.saturating_sub(self.start);
             self.start = 0;
         }
@@ -288,44 +298,43 @@ impl Outbox {
         self.bytes.reserve(additional);
     }
 
-    /// Where the bytes before the next payload by reference end.
+    /// With room from an earlier one, if there is any.
     #[inline]
-    fn run_end(&self) -> usize {
-        self.next_reference().map_or(self.bytes.len(), |(at, _)| *at)
+    fn take() -> Box<Self> {
+        #[cfg(feature = "std")]
+        return spare::LIST.with(thread::pop).unwrap_or_default();
+        #[cfg(not(feature = "std"))]
+        Box::default()
     }
 
+    /// All of it has left. What a burst needed goes back to the allocator.
     #[inline]
-    fn next_reference(&self) -> Option<&(usize, Bytes)> {
-        self.by_reference.as_ref()?.payloads.front()
+    fn give(self: Box<Self>) {
+        #[cfg(feature = "std")]
+        if thread::is_worth_keeping(&self.bytes) && self.references.capacity() <= spare::MOST_REFERENCES {
+            let mut waiting = self;
+            waiting.bytes.clear();
+            (waiting.start, waiting.pongs_end, waiting.pong_bytes) = (0, 0, 0);
+            spare::LIST.with(|list| thread::push(list, waiting));
+        }
+        #[cfg(not(feature = "std"))]
+        drop(self);
     }
+}
 
-    /// Takes up to `count` bytes of the payload by reference that is due, and tells how many.
-    fn advance_reference(&mut self, count: usize) -> usize {
-        let Some(large) = &mut self.by_reference else { return 0 };
-        let Some((_, payload)) = large.payloads.front_mut().filter(|(at, _)| *at == self.start) else { return 0 };
-        let taken = count.min(payload.len());
-        payload.advance(taken);
-        large.len -= taken;
-        if payload.is_empty() {
-            large.payloads.pop_front();
-        }
-        if large.payloads.is_empty()
-            && let Some(large) = self.by_reference.take()
-        {
-            large.give();
-        }
-        taken
-    }
+#[cfg(feature = "std")]
+mod spare {
+    use super::{Box, Waiting};
+    use crate::pool::thread::{List, Local};
+    use core::cell::RefCell;
 
-    /// Gives the buffer back once all of it has left.
-    #[inline]
-    fn release(&mut self) {
-        if self.start == self.bytes.len() && self.by_reference.is_none() {
-            self.start = 0;
-            self.pongs_end = 0;
-            pool::give(core::mem::take(&mut self.bytes));
-        }
+    /// Room for more payloads than this is not kept.
+    pub(super) const MOST_REFERENCES: usize = 64;
+
+    std::thread_local! {
+        static THREAD: List<Box<Waiting>> = const { RefCell::new(alloc::vec::Vec::new()) };
     }
+    pub(super) const LIST: Local<Box<Waiting>> = Local(&THREAD);
 }
 
 impl Buf for Outbox {
@@ -341,10 +350,11 @@ impl Buf for Outbox {
 
     #[cfg(feature = "std")]
     fn chunks_vectored<'a>(&'a self, slices: &mut [std::io::IoSlice<'a>]) -> usize {
-        let large = self.by_reference.iter().flat_map(|large| &large.payloads);
-        let ends = large.clone().map(|(at, _)| *at).chain([self.bytes.len()]);
-        let starts = [self.start].into_iter().chain(large.clone().map(|(at, _)| *at));
-        let runs = starts.zip(ends).map(|(start, end)| self.bytes.get(start..end).unwrap_or_default());
+        let Some(waiting) = &self.waiting else { return 0 };
+        let large = waiting.references.iter();
+        let ends = large.clone().map(|(at, _)| *at).chain([waiting.bytes.len()]);
+        let starts = [waiting.start].into_iter().chain(large.clone().map(|(at, _)| *at));
+        let runs = starts.zip(ends).map(|(start, end)| waiting.bytes.get(start..end).unwrap_or_default());
         let payloads = large.map(|(_, payload)| &**payload).chain([&[][..]]);
         let chunks = runs.zip(payloads).flat_map(|(run, payload)| [run, payload]).filter(|chunk| !chunk.is_empty());
         let mut count = 0;

@@ -21,7 +21,7 @@ pub(crate) fn take() -> Vec<u8> {
 #[inline]
 pub(crate) fn give(buffer: Vec<u8>) {
     #[cfg(feature = "std")]
-    if (thread::MIN_KEPT..=thread::MAX_KEPT_SIZE).contains(&buffer.capacity()) {
+    if thread::is_worth_keeping(&buffer) {
         let mut buffer = buffer;
         buffer.clear();
         thread::BUFFERS.with(|list| thread::push(list, buffer));
@@ -37,13 +37,19 @@ pub(crate) mod thread {
     use std::thread::LocalKey;
 
     /// Smaller buffers are not worth keeping.
-    pub(super) const MIN_KEPT: usize = 1 << 10;
+    const MIN_KEPT: usize = 1 << 10;
 
     /// Nor are larger ones kept: answers to what one read brought, and one more, fit in.
-    pub(super) const MAX_KEPT_SIZE: usize = 2 * super::BUFFER_SIZE;
+    const MAX_KEPT_SIZE: usize = 2 * super::BUFFER_SIZE;
 
     /// How many buffers of each sort a thread keeps.
     const MAX_KEPT: usize = 8;
+
+    /// Whether the buffer is of a usual size.
+    #[inline]
+    pub(crate) fn is_worth_keeping(buffer: &Vec<u8>) -> bool {
+        (MIN_KEPT..=MAX_KEPT_SIZE).contains(&buffer.capacity())
+    }
 
     pub(crate) type List<T> = RefCell<Vec<T>>;
 
