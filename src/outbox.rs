@@ -88,10 +88,16 @@ impl Outbox {
         self.waiting = None;
     }
 
-    /// Takes out everything that waits.
+    /// Takes out everything that waits, to write it elsewhere.
     #[cfg(feature = "std")]
     pub(crate) fn take(&mut self) -> Self {
-        core::mem::replace(self, Self::new(self.masking_key))
+        Self { waiting: self.waiting.take(), ..Self::new(self.masking_key) }
+    }
+
+    /// Counts what has left since it was [taken](Self::take) out.
+    #[cfg(feature = "std")]
+    pub(crate) fn count_written(&mut self, taken: &mut Self) {
+        self.written += core::mem::take(&mut taken.written);
     }
 
     /// The bytes to write next, see [`Buf::chunk`]. Empty if nothing waits.

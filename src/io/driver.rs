@@ -308,7 +308,6 @@ impl<T: Transport> Shared<T> {
                 Err(error) => return Poll::Ready(Err(error)),
             };
             self.life.writer.outbox().advance(count);
-            self.life.wrote(count);
             self.unflushed = true;
             self.note_progress();
         }

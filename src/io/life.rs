@@ -41,8 +41,6 @@ pub(crate) struct Life {
     agreed: Agreed,
     closure: Option<Box<Closure>>,
     backpressure: Backpressure,
-    /// How many bytes have left since the beginning.
-    written: u64,
     /// Something was dropped that waited to leave.
     lost: bool,
     ended: Ended,
@@ -65,7 +63,6 @@ impl Life {
             agreed,
             closure: None,
             backpressure: Backpressure::new(config),
-            written: 0,
             lost: false,
             ended: Ended::default(),
             role,
@@ -162,12 +159,6 @@ impl Life {
         }
     }
 
-    /// Takes note that bytes have left.
-    #[inline]
-    pub(crate) fn wrote(&mut self, count: usize) {
-        self.written += count as u64;
-    }
-
     /// Remembers the first failure. Once both ends have closed, whatever happens to the transport is none.
     pub(crate) fn fail(&mut self, error: Error) {
         let is_clean = self.ended.closed && self.writer.is_closed();
@@ -234,13 +225,14 @@ impl Life {
     }
 
     /// How many bytes have left since the beginning.
+    #[inline]
     pub(crate) fn written(&self) -> u64 {
-        self.written
+        self.writer.written()
     }
 
     /// Where the stream will be when all that waits now has left. After something was lost that is never reached.
     pub(crate) fn position(&self) -> u64 {
-        self.written + self.pending() as u64 + u64::from(self.lost)
+        self.written() + self.pending() as u64 + u64::from(self.lost)
     }
 
     /// Whether the outbox has room for a message now.
@@ -267,7 +259,7 @@ impl Life {
     /// Whether the peer may be given cause for more answers. After Close there are none.
     #[inline]
     pub(crate) fn may_read(&self) -> bool {
-        self.writer.is_closed() || self.backpressure.may_read(self.written, self.position())
+        self.writer.is_closed() || self.backpressure.may_read(self.written(), self.position())
     }
 }
 

@@ -197,7 +197,9 @@ impl<W: WriteHalf> Out<'_, W> {
             if came == Came::Broke {
                 line.clear();
             }
-            locked.state.life.in_flight = line.front.queued();
+            let life = &mut locked.state.life;
+            life.writer.outbox().count_written(&mut line.front);
+            life.in_flight = line.front.queued();
             locked.line = Some(line);
         }
         if locked.waiting > 0 {

@@ -106,10 +106,7 @@ impl State {
         match (result, act) {
             (Err(error), _) if is_wait(&error) => return self.waited_to_write(in_force),
             (_, Act::ShutDown) => self.life.shut = true, // both ends have said what they had to say
-            (Ok(count), Act::Write) => {
-                self.life.wrote(count);
-                self.timers.wrote();
-            }
+            (Ok(_), Act::Write) => self.timers.wrote(),
             (Ok(_), Act::Flush) => {
                 self.flushed = self.life.written();
                 self.timers.wrote();
