@@ -132,7 +132,6 @@ impl<T: Transport> Receiver<T> {
     ///
     /// # Errors
     /// The two ends.
-    #[expect(clippy::result_large_err, reason = "what comes back is what was given")]
     pub fn reunite(self, sender: Sender<T>) -> Result<WebSocket<T>, (Self, Sender<T>)> {
         if !Arc::ptr_eq(&self.end.0, &sender.both) || sender.both.senders.load(Ordering::Acquire) != 1 {
             return Err((self, sender));

@@ -1,7 +1,8 @@
 //! Payload that is inflated as it comes (RFC 7692 §6.2), into the buffer of its message.
 
+use super::assembly::{Assembly, Handling, Unfinished};
 use super::lending::{Place, Ready, Step, What};
-use super::{BLOCK, Delivery, Frame, Handling, Reader, State, Unfinished, WholeMessage};
+use super::{BLOCK, Delivery, Frame, Reader, State, WholeMessage};
 use crate::error::ProtocolError;
 use crate::mask::{self, mask};
 use crate::message::Kind;
@@ -23,7 +24,7 @@ impl Reader {
     pub(super) fn take_compressed(&mut self, whole: &WholeMessage, input: &mut [u8]) -> Result<Step, ProtocolError> {
         let payload = input.get_mut(whole.start..whole.end).unwrap_or_default();
         let announced = payload.len() as u64;
-        self.message = Some(Unfinished { fragments: 1, announced, ..Unfinished::new(whole.kind, true) });
+        self.begin_message(Unfinished { fragments: 1, announced, ..Unfinished::new(whole.kind, true) });
         self.check_announced(Delivery::Whole)?;
         self.whole_compressed(whole.key, payload)?;
         Ok(Step { consumed: whole.end, ready: self.finish_message()? })
@@ -61,28 +62,30 @@ impl Reader {
 
     /// A piece begins with the bytes of a character that the one before withheld.
     fn begin_piece(&mut self) {
-        self.take_buffer();
-        self.buffer.clear();
-        if let Some(message) = &self.message {
-            self.buffer.extend_from_slice(message.utf8.carry());
+        let Some(assembly) = &mut self.assembly else { return };
+        assembly.take_buffer();
+        assembly.buffer.clear();
+        if let Some(message) = &assembly.message {
+            assembly.buffer.extend_from_slice(message.utf8.carry());
         }
     }
 
     fn end_piece(&mut self, last: bool) -> Result<Option<Ready>, ProtocolError> {
-        let (Some(message), Some(inflater)) = (&mut self.message, &mut self.inflater) else { return Ok(None) };
+        let (Some(assembly), Some(inflater)) = (&mut self.assembly, &mut self.inflater) else { return Ok(None) };
+        let Some(message) = &mut assembly.message else { return Ok(None) };
         let kind = message.kind;
-        inflater.record(&self.buffer);
+        inflater.record(&assembly.buffer);
         if last {
             inflater.finish(&[])?;
             message.utf8.finish().map_err(|_| ProtocolError::InvalidUtf8)?;
-            self.message = None;
-        } else if self.buffer.len() > message.utf8.carried() {
-            self.buffer.truncate(self.buffer.len() - message.utf8.carried());
+            assembly.message = None;
+        } else if assembly.buffer.len() > message.utf8.carried() {
+            assembly.buffer.truncate(assembly.buffer.len() - message.utf8.carried());
             message.handling = Handling::Parts;
         } else {
             // Nothing to lend. If nothing ever was, `next` may still want the whole message.
-            if message.handling == Handling::Parts || self.buffer.is_empty() {
-                self.discard_buffer();
+            if message.handling == Handling::Parts || assembly.buffer.is_empty() {
+                assembly.discard_buffer();
             }
             return Ok(None);
         }
@@ -94,9 +97,12 @@ impl Reader {
     /// have, so that there may be more.
     #[inline]
     pub(super) fn inflate(&mut self, input: &mut &[u8], delivery: Delivery) -> Result<bool, ProtocolError> {
-        self.take_buffer();
-        let (Some(message), Some(inflater)) = (&mut self.message, &mut self.inflater) else { return Ok(false) };
-        let before = self.buffer.len();
+        let (Some(assembly), Some(inflater)) = (self.assembly.as_deref_mut(), &mut self.inflater) else {
+            return Ok(false);
+        };
+        assembly.take_buffer();
+        let Assembly { message: Some(message), buffer, .. } = assembly else { return Ok(false) };
+        let before = buffer.len();
         let (limit, most) = match (message.handling, delivery) {
             (Handling::Assembled, Delivery::Whole) => (self.max_message_size as u64, usize::MAX),
             _ => (self.max_streamed_size, BLOCK),
@@ -104,14 +110,14 @@ impl Reader {
         // One byte beyond the limit tells that it is exceeded.
         let allowed =
             usize::try_from(limit.saturating_sub(inflater.inflated()).saturating_add(1)).unwrap_or(usize::MAX);
-        let result = inflater.inflate(input, &mut self.buffer, before.saturating_add(allowed).min(most));
+        let result = inflater.inflate(input, buffer, before.saturating_add(allowed).min(most));
         let excess = inflater.inflated().saturating_sub(limit);
         if message.handling == Handling::Discarded {
-            inflater.record(&self.buffer);
-            self.buffer.clear();
+            inflater.record(buffer);
+            buffer.clear();
         } else if message.kind == Kind::Text {
             // What is wrong before the limit, or before what cannot be inflated, fails first, as if it had come alone.
-            let new = self.buffer.get(before..self.buffer.len().saturating_sub(excess as usize)).unwrap_or_default();
+            let new = buffer.get(before..buffer.len().saturating_sub(excess as usize)).unwrap_or_default();
             message.utf8.push(new).map_err(|_| ProtocolError::InvalidUtf8)?;
         }
         if excess > 0 { Err(ProtocolError::MessageTooBig { limit }) } else { result }

@@ -165,9 +165,12 @@ impl Reader {
         match place {
             Place::Input { start, end } => input.get(start..end),
             // A message that is being put together is not to be had, even while something else is lent.
-            Place::Buffer => (self.lent && !self.is_assembling()).then_some(&self.buffer),
+            Place::Buffer => {
+                let assembly = self.assembly.as_ref().filter(|assembly| self.lent && !assembly.is_assembling())?;
+                Some(&assembly.buffer)
+            }
             Place::Control => self.control.as_deref().filter(|_| self.lent)?.bytes(),
-            Place::Character { len } => self.character.get(..len as usize),
+            Place::Character { len } => self.assembly.as_ref()?.character.get(..len as usize),
         }
     }
 
@@ -221,7 +224,10 @@ impl Reader {
     #[inline]
     fn payload<'a>(&'a mut self, place: Place, input: &'a [u8]) -> Payload<'a> {
         match place {
-            Place::Buffer => Payload::assembled(&mut self.buffer),
+            Place::Buffer => self
+                .assembly
+                .as_mut()
+                .map_or(Payload::from(&[][..]), |assembly| Payload::assembled(&mut assembly.buffer)),
             place => self.lendable(place, input).unwrap_or_default().into(),
         }
     }

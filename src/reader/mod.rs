@@ -8,14 +8,16 @@
 //!                                        next frame         a whole message in the input is lent from there
 //! ```
 
+mod assembly;
 mod compressed;
 mod lending;
 mod parts;
 mod payload_buf;
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::boxed::Box;
 use core::{fmt, mem};
 
+use self::assembly::{Assembly, Handling, Unfinished};
 use self::lending::Place;
 pub(crate) use self::lending::What;
 pub use self::lending::{Ready, Step};
@@ -25,10 +27,9 @@ use crate::config::Config;
 use crate::deflate::Inflating;
 use crate::error::ProtocolError;
 use crate::frame::{FrameHeader, Lengths, MAX_CONTROL_PAYLOAD, Opcode, RSV1, Role};
-use crate::mask::{self, mask, mask_copy};
+use crate::mask::{self, mask};
 use crate::message::{Kind, Message, Payload, Text};
-use crate::pool;
-use crate::utf8::{self, Utf8};
+use crate::utf8;
 
 /// The receiving half: turns bytes into events.
 ///
@@ -58,16 +59,11 @@ pub struct Reader {
     max_message_size: usize,
     max_streamed_size: u64,
     state: State,
-    message: Option<Unfinished>,
-    /// What was received of the message, or the whole of it while it is lent.
-    buffer: Vec<u8>,
-    /// How far the spare capacity of `buffer` has been initialized, counted from its start.
-    initialized: usize,
+    /// There only while a message is under way, or lent from there.
+    assembly: Option<Box<Assembly>>,
     /// A control payload that was cut.
     control: Option<Box<Control>>,
-    /// The character that a cut divided, while it is lent as a part.
-    character: [u8; 4],
-    /// `buffer`, or `control`, is lent and can be given back.
+    /// `assembly`, or `control`, is lent and can be given back.
     lent: bool,
     /// Inflates, if compression was agreed on.
     inflater: Option<Inflating>,
@@ -105,37 +101,6 @@ impl Frame {
     fn after(self, count: usize) -> Self {
         Self { remaining: self.remaining - count as u64, key: mask::advance(self.key, count), ..self }
     }
-}
-
-/// A message whose last frame has not come, or not come in full.
-struct Unfinished {
-    kind: Kind,
-    handling: Handling,
-    /// It is inflated as it comes (RFC 7692 §6).
-    compressed: bool,
-    utf8: Utf8,
-    fragments: u32,
-    /// The announced lengths of its frames so far.
-    announced: u64,
-}
-
-impl Unfinished {
-    #[inline]
-    fn new(kind: Kind, compressed: bool) -> Self {
-        let (handling, utf8) = (Handling::Assembled, Utf8::default());
-        Self { kind, handling, compressed, utf8, fragments: 0, announced: 0 }
-    }
-}
-
-/// What becomes of a message's payload.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Handling {
-    /// It is put together in the buffer, as long as no part of it was lent.
-    Assembled,
-    /// Its parts are lent as they come.
-    Parts,
-    /// Parts were lent, then a whole message was asked for: the rest is skipped.
-    Discarded,
 }
 
 struct Control {
@@ -193,11 +158,8 @@ impl Reader {
             max_message_size: config.max_message_size,
             max_streamed_size: config.max_streamed_size,
             state: State::Start,
-            message: None,
-            buffer: Vec::new(),
-            initialized: 0,
+            assembly: None,
             control: None,
-            character: [0; 4],
             lent: false,
             inflater,
         }
@@ -210,26 +172,19 @@ impl Reader {
     /// `None` where no payload is under way, or it is not being put together, or it is compressed.
     pub fn payload_buf(&mut self) -> Option<PayloadBuf<'_>> {
         self.give_back();
-        match (&self.state, &self.message) {
-            (State::Payload(frame), Some(message))
-                if message.handling == Handling::Assembled
-                    && !message.compressed
-                    && self.check_announced(Delivery::Whole).is_ok()
-                    && !frame.opcode.is_control()
-                    && frame.remaining > 0 =>
-            {
-                let frame = *frame;
-                // A small rest of room is not worth a read of its own. Where less was received than is left, growing
-                // would take memory out of proportion.
-                let worth_a_read = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(BLOCK);
-                self.grow(self.buffer.len().clamp(1, worth_a_read), frame);
-                Some(PayloadBuf::new(self))
-            }
-            _ => None,
+        let State::Payload(frame) = self.state else { return None };
+        if frame.opcode.is_control() || frame.remaining == 0 || self.check_announced(Delivery::Whole).is_err() {
+            return None;
         }
+        let assembly = self.assembly.as_mut().filter(|assembly| assembly.is_open_for_reads())?;
+        // A small rest of room is not worth a read of its own. Where less was received than is left, growing would
+        // take memory out of proportion.
+        let worth_a_read = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(BLOCK);
+        assembly.grow(assembly.buffer.len().clamp(1, worth_a_read), frame, self.max_message_size);
+        Some(PayloadBuf::new(self))
     }
 
-    /// How many bytes of the frame under way are still to come.
+    /// How many bytes of the frame    /// How many bytes of the frame under way are still to come.
     pub(crate) fn frame_remaining(&self) -> u64 {
         match &self.state {
             State::Payload(frame) => frame.remaining,
@@ -326,7 +281,7 @@ impl Reader {
     /// is not so, right or wrong, is left to [`run`](Self::run), which would do the same with this.
     #[inline]
     fn whole_message(&self, input: &[u8]) -> Option<WholeMessage> {
-        let is_between = matches!(self.state, State::Start) && self.message.is_none();
+        let is_between = matches!(self.state, State::Start) && self.assembly.is_none();
         let &[first, second, ..] = input else { return None };
         let (kind, compressed) = match first {
             0x81 => (Kind::Text, false),
@@ -436,11 +391,9 @@ impl Reader {
             (Role::Client, Some(_)) => return Err(ProtocolError::MaskedFrame), // §5.1
             _ => {}
         }
-        match (kind, &self.message) {
+        match (kind, self.message()) {
             (Some(_), Some(_)) => return Err(ProtocolError::ExpectedContinuation), // §5.4
-            (Some(kind), None) => {
-                self.message = Some(Unfinished::new(kind, compressed));
-            }
+            (Some(kind), None) => self.begin_message(Unfinished::new(kind, compressed)),
             (None, None) if header.opcode == Opcode::Continuation => {
                 return Err(ProtocolError::UnexpectedContinuation); // §5.4
             }
@@ -462,10 +415,11 @@ impl Reader {
     /// §10.4: limits on the message, whatever frames it is cut into.
     #[inline]
     fn announce(&mut self, len: u64, delivery: Delivery) -> Result<(), ProtocolError> {
-        let Some(message) = &mut self.message else { return Ok(()) };
+        let Some(message) = self.message_mut() else { return Ok(()) };
         message.announced = message.announced.saturating_add(len);
         message.fragments = message.fragments.saturating_add(1);
-        if message.fragments > self.max_fragments {
+        let fragments = message.fragments;
+        if fragments > self.max_fragments {
             return Err(ProtocolError::TooManyFragments { limit: self.max_fragments });
         }
         self.check_announced(delivery)
@@ -475,7 +429,7 @@ impl Reader {
     /// before, when its parts were asked for and none could be lent.
     #[inline]
     fn check_announced(&self, delivery: Delivery) -> Result<(), ProtocolError> {
-        let Some(message) = &self.message else { return Ok(()) };
+        let Some(message) = self.message() else { return Ok(()) };
         let limit = match (message.handling, delivery) {
             (Handling::Assembled, Delivery::Whole) => self.max_message_size as u64,
             _ => self.max_streamed_size,
@@ -528,9 +482,8 @@ impl Reader {
                 let payload = self.lendable(place, input).unwrap_or_default();
                 let close = CloseFrame::parse(payload)?.map(|close| Box::new(close.into_owned()));
                 // Nothing can end an unfinished message any more.
-                self.message = None;
                 self.inflater = None;
-                self.discard();
+                self.discard_all();
                 self.state = State::Closed(close);
                 return Ok(Some(Ready { what: What::Close, place: Place::Control }));
             }
@@ -546,18 +499,17 @@ impl Reader {
         let here = input.get_mut(at..end).unwrap_or_default();
         let done = frame.remaining == here.len() as u64;
         self.check_announced(Delivery::Whole)?;
-        let Some(message) = &mut self.message else { return Ok(None) };
+        let Some(assembly) = &mut self.assembly else { return Ok(None) };
+        let Some(message) = &mut assembly.message else { return Ok(None) };
         match message.handling {
             Handling::Assembled if message.compressed => self.whole_compressed(frame.key, here)?,
-            Handling::Assembled if done && frame.fin && message.fragments == 1 && self.buffer.is_empty() => {
+            Handling::Assembled if done && frame.fin && message.fragments == 1 && assembly.buffer.is_empty() => {
                 let whole = WholeMessage { kind: message.kind, compressed: false, key: frame.key, start: at, end };
-                self.message = None;
+                self.release();
                 self.state = State::Start;
-                // Room that was made, and not used, goes back with the message.
-                self.lent = self.buffer.capacity() > 0;
                 return whole.unmask(input).map(|()| whole.step().ready);
             }
-            Handling::Assembled => self.assemble(frame, here)?,
+            Handling::Assembled => assembly.append(here, frame, self.max_message_size)?,
             Handling::Parts | Handling::Discarded => {
                 message.handling = Handling::Discarded;
                 if message.compressed {
@@ -571,53 +523,15 @@ impl Reader {
         self.finish_frame(frame)
     }
 
-    /// Appends payload to the buffer.
-    fn assemble(&mut self, frame: Frame, payload: &[u8]) -> Result<(), ProtocolError> {
-        if payload.is_empty() {
-            return Ok(());
-        }
-        self.grow(payload.len(), frame);
-        let mut buffer = mem::take(&mut self.buffer);
-        let mut key = frame.key;
-        // Each block is moved, unmasked and validated while it is in the first-level cache.
-        let result = payload.chunks(BLOCK).try_for_each(|block| {
-            let at = buffer.len();
-            let is_ascii = mask_copy(&mut buffer, block, key);
-            key = mask::advance(key, block.len());
-            self.validate(buffer.get(at..).unwrap_or_default(), is_ascii)
-        });
-        self.buffer = buffer;
-        result
-    }
-
     /// Takes what was read into the buffer behind its first `from` bytes.
     pub(crate) fn absorb(&mut self, from: usize) {
-        let State::Payload(frame) = self.state else { return };
-        let mut buffer = mem::take(&mut self.buffer);
-        let payload = buffer.get_mut(from..).unwrap_or_default();
-        let count = payload.len();
-        let mut key = frame.key;
-        let result = payload.chunks_mut(BLOCK).try_for_each(|block| {
-            let is_ascii = mask(block, key);
-            key = mask::advance(key, block.len());
-            self.validate(block, is_ascii)
-        });
-        self.buffer = buffer;
+        let (State::Payload(frame), Some(assembly)) = (&self.state, &mut self.assembly) else { return };
+        let count = assembly.buffer.len() - from;
+        let result = assembly.unmask(from, frame.key);
         // The frame stays in progress with nothing remaining: the next step finds its end.
         self.state = State::Payload(frame.after(count));
         if let Err(error) = result {
             self.fail(error);
-        }
-    }
-
-    /// Validates the next piece of a text, which may be known to be ASCII.
-    #[inline]
-    fn validate(&mut self, piece: &[u8], is_ascii: bool) -> Result<(), ProtocolError> {
-        match &mut self.message {
-            Some(message) if message.kind == Kind::Text && !(is_ascii && message.utf8.carried() == 0) => {
-                message.utf8.push(piece).map(drop).map_err(|_| ProtocolError::InvalidUtf8)
-            }
-            _ => Ok(()),
         }
     }
 
@@ -627,41 +541,39 @@ impl Reader {
     }
 
     fn finish_message(&mut self) -> Result<Option<Ready>, ProtocolError> {
-        let Some(message) = &mut self.message else { return Ok(None) };
+        let Some(assembly) = &mut self.assembly else { return Ok(None) };
+        let Some(message) = &mut assembly.message else { return Ok(None) };
         let (kind, handling) = (message.kind, message.handling);
         let complete = message.utf8.finish();
         if message.compressed
             && let Some(inflater) = &mut self.inflater
         {
-            inflater.finish(&self.buffer)?;
+            inflater.finish(&assembly.buffer)?;
         }
-        self.message = None;
         if handling != Handling::Assembled {
-            self.discard_buffer();
+            self.release();
             return Ok(None);
         }
         complete.map_err(|_| ProtocolError::InvalidUtf8)?;
+        assembly.message = None;
         self.lent = true;
         Ok(Some(Ready { what: What::Message(kind), place: Place::Buffer }))
     }
 
-    /// Makes room for `arriving` bytes of the frame, and for more that will come: memory follows what was received,
-    /// never what was announced.
-    fn grow(&mut self, arriving: usize, frame: Frame) {
-        self.take_buffer();
-        let len = self.buffer.len();
-        if self.buffer.capacity() - len >= arriving {
-            return;
-        }
-        let frame_rest = usize::try_from(frame.remaining).unwrap_or(usize::MAX);
-        let (least, most) = if frame.fin {
-            (LARGE_GROWTH, frame_rest)
-        } else {
-            (SMALL_GROWTH, self.max_message_size.saturating_sub(len))
-        };
-        let additional = len.max(least).min(most).max(arriving);
-        self.buffer.reserve_exact(additional);
-        self.initialized = 0;
+    #[inline]
+    fn begin_message(&mut self, message: Unfinished) {
+        self.assembly.get_or_insert_with(Assembly::take).message = Some(message);
+    }
+
+    /// The message whose last frame has not come, or not come in full.
+    #[inline]
+    fn message(&self) -> Option<&Unfinished> {
+        self.assembly.as_ref()?.message.as_ref()
+    }
+
+    #[inline]
+    fn message_mut(&mut self) -> Option<&mut Unfinished> {
+        self.assembly.as_mut()?.message.as_mut()
     }
 
     /// Takes back what the last event lent.
@@ -674,45 +586,36 @@ impl Reader {
 
     fn discard(&mut self) {
         self.lent = false;
-        self.initialized = 0;
         self.control = None;
-        if !self.is_assembling() {
-            self.discard_buffer();
+        match &mut self.assembly {
+            Some(assembly) if assembly.message.is_some() => assembly.discard_lent(),
+            _ => self.release(),
         }
     }
 
-    /// Makes sure that there is a buffer, whatever its size.
+    /// The same, and gives up the message that is under way.
+    fn discard_all(&mut self) {
+        self.release();
+        self.discard();
+    }
+
+    /// There is no message under way any more, nor is one lent.
     #[inline]
-    fn take_buffer(&mut self) {
-        if self.buffer.capacity() == 0 {
-            self.buffer = pool::take();
-            self.initialized = 0;
+    fn release(&mut self) {
+        if let Some(assembly) = self.assembly.take() {
+            assembly.give();
         }
-    }
-
-    fn discard_buffer(&mut self) {
-        self.initialized = 0;
-        pool::give(mem::take(&mut self.buffer));
     }
 
     fn fail(&mut self, error: ProtocolError) {
         self.state = State::Failed(error);
         self.inflater = None;
-        self.message = None;
-        self.discard();
-    }
-
-    fn is_assembling(&self) -> bool {
-        self.message.as_ref().is_some_and(|message| message.handling == Handling::Assembled)
+        self.discard_all();
     }
 }
 
 /// What fits the first-level cache together with what else is in use.
 const BLOCK: usize = 16 << 10;
-
-/// The least growth of the buffer while the rest of the message is known, and while it is not.
-const LARGE_GROWTH: usize = 64 << 10;
-const SMALL_GROWTH: usize = 4 << 10;
 
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -721,6 +624,7 @@ impl fmt::Debug for Reader {
             State::Failed(_) => "failed",
             State::Start | State::Header { .. } | State::Payload(_) => "open",
         };
-        write!(f, "Reader({:?}, {state}, {} bytes of a message)", self.role, self.buffer.len())
+        let len = self.assembly.as_ref().map_or(0, |assembly| assembly.buffer.len());
+        write!(f, "Reader({:?}, {state}, {len} bytes of a message)", self.role)
     }
 }

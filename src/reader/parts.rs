@@ -1,10 +1,12 @@
 //! Payload that is lent piece by piece as it comes, for messages of any length in constant memory.
 
+use super::assembly::{Assembly, Handling, Unfinished};
 use super::lending::{Place, Ready, What};
-use super::{Frame, Handling, Reader, Unfinished};
+use super::{Frame, Reader};
 use crate::error::ProtocolError;
 use crate::mask::mask;
 use crate::message::Kind;
+use crate::pool;
 use crate::utf8::Utf8;
 
 impl Reader {
@@ -16,7 +18,7 @@ impl Reader {
         at: usize,
         end: usize,
     ) -> Result<(Option<Ready>, usize), ProtocolError> {
-        let Some(&Unfinished { kind, handling, compressed, .. }) = self.message.as_ref() else {
+        let Some(&Unfinished { kind, handling, compressed, .. }) = self.message() else {
             return Ok((None, end));
         };
         if handling == Handling::Discarded {
@@ -32,12 +34,13 @@ impl Reader {
         if compressed {
             return self.piece_compressed(frame, input, at, end);
         }
-        let Some(message) = &mut self.message else { return Ok((None, end)) };
+        let Some(assembly) = &mut self.assembly else { return Ok((None, end)) };
+        let Some(message) = &mut assembly.message else { return Ok((None, end)) };
         let here = input.get_mut(at..end).unwrap_or_default();
         let (place, used) = match kind {
             Kind::Text if message.utf8.carried() > 0 => {
                 let (character, used) = complete_character(&mut message.utf8, here, frame.key)?;
-                let len = character.map_or(0, |character| character.encode_utf8(&mut self.character).len());
+                let len = character.map_or(0, |character| character.encode_utf8(&mut assembly.character).len());
                 (Place::Character { len: len as u8 }, at + used)
             }
             Kind::Text => {
@@ -52,36 +55,43 @@ impl Reader {
         };
         let frame = self.received(frame, used - at);
         let last = frame.fin && frame.remaining == 0;
-        if last && let Some(message) = self.message.take() {
-            let mut utf8 = message.utf8;
-            utf8.finish().map_err(|_| ProtocolError::InvalidUtf8)?;
-        }
         let is_empty = self.lendable(place, input).is_none_or(<[u8]>::is_empty);
         let ready = (last || !is_empty).then_some(Ready { what: What::Piece { kind, last }, place });
-        if let Some(message) = self.message.as_mut().filter(|message| message.handling == Handling::Assembled) {
-            if ready.is_some() {
-                message.handling = Handling::Parts;
-            } else if message.utf8.carried() > 0 {
-                // Nothing was lent yet, so `next` may still want the whole message.
-                let utf8 = message.utf8;
-                self.take_buffer();
-                self.buffer.extend_from_slice(utf8.carry());
-            }
-        }
+        self.note_piece(last, ready.is_some())?;
         Ok((ready, used))
+    }
+
+    /// Takes note that a piece, perhaps the last one, was received, and whether it is to be lent.
+    fn note_piece(&mut self, last: bool, is_lent: bool) -> Result<(), ProtocolError> {
+        let Some(Assembly { message: slot, buffer, .. }) = self.assembly.as_deref_mut() else { return Ok(()) };
+        let Some(message) = slot else { return Ok(()) };
+        if last {
+            message.utf8.finish().map_err(|_| ProtocolError::InvalidUtf8)?;
+            *slot = None;
+            self.lent = true; // perhaps the character in it is
+        } else if is_lent {
+            message.handling = Handling::Parts;
+        } else if message.handling == Handling::Assembled && message.utf8.carried() > 0 {
+            // Nothing was lent yet, so `next` may still want the whole message.
+            let carry = message.utf8.carry();
+            *buffer = pool::take();
+            buffer.extend_from_slice(carry);
+        }
+        Ok(())
     }
 
     /// What is complete of a message that began with `next`, as its first part.
     fn lend_begun(&mut self) -> Option<Ready> {
-        let message = self.message.as_mut().filter(|_| self.buffer.capacity() > 0)?;
+        let assembly = self.assembly.as_mut().filter(|assembly| !assembly.buffer.is_empty())?;
+        let message = assembly.message.as_mut()?;
         if message.compressed
             && let Some(inflater) = &mut self.inflater
         {
-            inflater.record(&self.buffer);
+            inflater.record(&assembly.buffer);
         }
-        self.buffer.truncate(self.buffer.len() - message.utf8.carried());
-        if self.buffer.is_empty() {
-            self.discard_buffer();
+        assembly.buffer.truncate(assembly.buffer.len() - message.utf8.carried());
+        if assembly.buffer.is_empty() {
+            assembly.discard_buffer();
             return None;
         }
         message.handling = Handling::Parts;

@@ -5,6 +5,7 @@ use core::{fmt, ptr};
 use bytes::{BufMut, buf::UninitSlice};
 
 use super::Reader;
+use super::assembly::Assembly;
 
 /// Room for the payload under way, from [`Reader::payload_buf`]. What is read into it is unmasked and validated as it
 /// is counted.
@@ -23,14 +24,16 @@ impl<'a> PayloadBuf<'a> {
     /// How many bytes fit now: never beyond the end of the frame.
     pub fn room(&self) -> usize {
         let remaining = usize::try_from(self.reader.frame_remaining()).unwrap_or(usize::MAX);
-        (self.reader.buffer.capacity() - self.reader.buffer.len()).min(remaining)
+        let buffer = self.reader.assembly.as_ref().map(|assembly| &assembly.buffer);
+        buffer.map_or(0, |buffer| buffer.capacity() - buffer.len()).min(remaining)
     }
 
     /// The room as bytes. None of them shows what the memory held before.
     #[allow(unsafe_code)]
     pub fn spare(&mut self) -> &mut [u8] {
         let room = self.room();
-        let Reader { buffer, initialized, .. } = &mut *self.reader;
+        let Some(assembly) = &mut self.reader.assembly else { return &mut [] };
+        let Assembly { buffer, initialized, .. } = &mut **assembly;
         let already = initialized.saturating_sub(buffer.len()).min(room);
         *initialized = buffer.len() + room;
         let Some(spare) = buffer.spare_capacity_mut().get_mut(..room) else {
@@ -47,10 +50,12 @@ impl<'a> PayloadBuf<'a> {
     /// Counts bytes that were read into [`spare`](Self::spare), as many as it had at most.
     #[allow(unsafe_code)]
     pub fn advance(&mut self, count: usize) {
-        let from = self.reader.buffer.len();
-        let count = count.min(self.room()).min(self.reader.initialized.saturating_sub(from));
+        let room = self.room();
+        let Some(Assembly { buffer, initialized, .. }) = self.reader.assembly.as_deref_mut() else { return };
+        let from = buffer.len();
+        let count = count.min(room).min(initialized.saturating_sub(from));
         // SAFETY: within the capacity, and `spare` has initialized that much.
-        unsafe { self.reader.buffer.set_len(from + count) };
+        unsafe { buffer.set_len(from + count) };
         self.reader.absorb(from);
     }
 }
@@ -64,14 +69,16 @@ unsafe impl BufMut for PayloadBuf<'_> {
 
     fn chunk_mut(&mut self) -> &mut UninitSlice {
         let room = self.room();
-        UninitSlice::uninit(self.reader.buffer.spare_capacity_mut().get_mut(..room).unwrap_or_default())
+        let spare = self.reader.assembly.as_mut().map(|assembly| assembly.buffer.spare_capacity_mut());
+        UninitSlice::uninit(spare.and_then(|spare| spare.get_mut(..room)).unwrap_or_default())
     }
 
     unsafe fn advance_mut(&mut self, count: usize) {
-        let from = self.reader.buffer.len();
-        let count = count.min(self.room());
+        let room = self.room();
+        let Some(Assembly { buffer, .. }) = self.reader.assembly.as_deref_mut() else { return };
+        let from = buffer.len();
         // SAFETY: within the capacity, and the caller has initialized that much.
-        unsafe { self.reader.buffer.set_len(from + count) };
+        unsafe { buffer.set_len(from + count.min(room)) };
         self.reader.absorb(from);
     }
 }

@@ -94,7 +94,6 @@ macro_rules! split {
             ///
             /// # Errors
             /// The two ends.
-            #[expect(clippy::result_large_err, reason = "what comes back is what was given")]
             pub fn reunite(self, sender: Sender<$socket>) -> Result<WebSocket<$socket>, (Self, Sender<$socket>)> {
                 self.join(sender)
             }
@@ -297,7 +296,6 @@ impl<R: ReadHalf, W: WriteHalf> Receiver<R, W> {
 }
 
 impl<S: Stream> Receiver<S> {
-    #[expect(clippy::result_large_err, reason = "what comes back is what was given")]
     fn join(self, sender: Sender<S>) -> Result<WebSocket<S>, (Self, Sender<S>)> {
         let is_pair = Arc::ptr_eq(&self.link.both, &sender.both);
         let line = if is_pair { self.link.both.lock().take_idle_line() } else { None };
