@@ -1,5 +1,6 @@
 //! Deadlines on the caller's clock: time comes in as an argument, and the only output is when to come back.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use crate::config::Config;
@@ -62,34 +63,28 @@ impl Time for std::time::Instant {
 #[derive(Clone, Debug)]
 pub struct Timers<T> {
     timeouts: Timeouts,
-    /// When the handshake, or the closing, must be over.
     phase: Phase<T>,
-    keepalive: Keepalive<T>,
     /// When a write must have made progress.
     write: Option<T>,
     /// Whether bytes came since the last ping.
     heard: bool,
     pings: u32,
-    round_trip: Option<Duration>,
+    /// In microseconds.
+    round_trip: Option<NonZeroU32>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Phase<T> {
+    /// The handshake must be over then.
     Handshake(Option<T>),
+    /// Open, and no ping is due, ever.
     Open,
+    /// Open, and the next ping is due then.
+    PingDue(T),
+    /// Open, and a ping was sent then.
+    PingSent(T),
+    /// The closing must be over then.
     Closing(Option<T>),
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Keepalive<T> {
-    Off,
-    /// The next ping is due then.
-    Due(T),
-    /// A ping was sent; at `deadline` something must have been heard.
-    Asked {
-        sent: T,
-        deadline: Option<T>,
-    },
 }
 
 /// What is due, from [`Timers::expire`].
@@ -110,8 +105,7 @@ pub enum Expired {
 
 /// The durations of a [`Config`], small enough to keep with every connection.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Timeouts {
-    handshake: Timeout,
+struct Timeouts {
     ping_interval: Timeout,
     pong: Timeout,
     write: Timeout,
@@ -139,9 +133,8 @@ impl Timeout {
 }
 
 impl Timeouts {
-    pub(crate) fn new(config: &Config) -> Self {
+    fn new(config: &Config) -> Self {
         Self {
-            handshake: Timeout::new(config.handshake_timeout),
             ping_interval: Timeout::new(config.ping_interval),
             pong: Timeout::new(config.pong_timeout),
             write: Timeout::new(config.write_timeout),
@@ -153,14 +146,9 @@ impl Timeouts {
 impl<T: Time> Timers<T> {
     /// Timers of a connection whose handshake begins now.
     pub fn new(config: &Config, now: T) -> Self {
-        Self::with_timeouts(Timeouts::new(config), now)
-    }
-
-    pub(crate) fn with_timeouts(timeouts: Timeouts, now: T) -> Self {
         Self {
-            timeouts,
-            phase: Phase::Handshake(timeouts.handshake.after(now)),
-            keepalive: Keepalive::Off,
+            timeouts: Timeouts::new(config),
+            phase: Phase::Handshake(Timeout::new(config.handshake_timeout).after(now)),
             write: None,
             heard: false,
             pings: 0,
@@ -171,8 +159,7 @@ impl<T: Time> Timers<T> {
     /// The handshake is done.
     pub fn opened(&mut self, now: T) {
         if let Phase::Handshake(_) = self.phase {
-            self.phase = Phase::Open;
-            self.keepalive = self.next_ping(now);
+            self.phase = self.next_ping(now);
         }
     }
 
@@ -185,27 +172,27 @@ impl<T: Time> Timers<T> {
     /// A pong came. The time since its ping, if it answers the latest one.
     pub fn pong(&mut self, payload: &[u8], now: T) -> Option<Duration> {
         self.heard = true;
-        match self.keepalive {
-            Keepalive::Asked { sent, .. } if payload == self.pings.to_be_bytes() => {
+        match self.phase {
+            Phase::PingSent(sent) if payload == self.pings.to_be_bytes() => {
                 let round_trip = now.since(sent);
-                self.round_trip = Some(round_trip);
-                self.keepalive = self.next_ping(sent);
+                let micros = u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX).max(1);
+                self.round_trip = NonZeroU32::new(micros);
+                self.phase = self.next_ping(sent);
                 Some(round_trip)
             }
             _ => None,
         }
     }
 
-    /// The time between the latest answered ping and its pong.
+    /// The time between the latest answered ping and its pong, in whole microseconds and at least one.
     pub fn round_trip(&self) -> Option<Duration> {
-        self.round_trip
+        self.round_trip.map(|micros| Duration::from_micros(micros.get().into()))
     }
 
     /// Close was sent, or is about to be. Only the first call counts.
     pub fn closing(&mut self, now: T) {
         if !matches!(self.phase, Phase::Closing(_)) {
             self.phase = Phase::Closing(self.timeouts.close.after(now));
-            self.keepalive = Keepalive::Off;
         }
     }
 
@@ -227,13 +214,17 @@ impl<T: Time> Timers<T> {
         let phase = match self.phase {
             Phase::Handshake(deadline) | Phase::Closing(deadline) => deadline,
             Phase::Open => None,
+            Phase::PingDue(at) => Some(at),
+            Phase::PingSent(sent) => self.answer_deadline(sent),
         };
-        let keepalive = match self.keepalive {
-            Keepalive::Off => None,
-            Keepalive::Due(at) => Some(at),
-            Keepalive::Asked { deadline, .. } => deadline,
-        };
-        [phase, keepalive, self.write].into_iter().flatten().min()
+        [phase, self.write].into_iter().flatten().min()
+    }
+
+    /// When something must have been heard after a ping. Without such a deadline, the next ping is due whether something
+    /// was or not, though not at once: [`expire`](Self::expire) must come to an end.
+    fn answer_deadline(&self, sent: T) -> Option<T> {
+        let again = Timeout(self.timeouts.ping_interval.0.max(1));
+        self.timeouts.pong.after(sent).or(again.after(sent))
     }
 
     /// What is due by `now`; call until `None`. Call it only when a read has just found nothing: what waits in the
@@ -246,31 +237,24 @@ impl<T: Time> Timers<T> {
         match self.phase {
             Phase::Handshake(Some(at)) if at <= now => {
                 self.phase = Phase::Handshake(None);
-                return Some(Expired::HandshakeTimedOut);
+                Some(Expired::HandshakeTimedOut)
             }
             Phase::Closing(Some(at)) if at <= now => {
                 self.phase = Phase::Closing(None);
-                return Some(Expired::CloseTimedOut);
+                Some(Expired::CloseTimedOut)
             }
-            _ => {}
-        }
-        match self.keepalive {
-            Keepalive::Due(at) if at <= now => {
+            Phase::PingDue(at) if at <= now => {
                 self.heard = false;
                 self.pings = self.pings.wrapping_add(1);
-                // Without a deadline for the answer, the next ping is due whether one came or not, though not at once:
-                // `expire` must come to an end.
-                let again = Timeout(self.timeouts.ping_interval.0.max(1));
-                let deadline = self.timeouts.pong.after(now).or(again.after(now));
-                self.keepalive = Keepalive::Asked { sent: now, deadline };
+                self.phase = Phase::PingSent(now);
                 Some(Expired::SendPing(self.pings.to_be_bytes()))
             }
-            Keepalive::Asked { sent, deadline: Some(at) } if at <= now => {
+            Phase::PingSent(sent) if self.answer_deadline(sent).is_some_and(|at| at <= now) => {
                 if self.heard || self.timeouts.pong == Timeout::NONE {
-                    self.keepalive = self.next_ping(sent);
+                    self.phase = self.next_ping(sent);
                     return self.expire(now);
                 }
-                self.keepalive = Keepalive::Off;
+                self.phase = Phase::Open;
                 Some(Expired::Unresponsive)
             }
             _ => None,
@@ -301,7 +285,7 @@ impl<T: Time> Timers<T> {
         self.timeouts.close.duration()
     }
 
-    fn next_ping(&self, last: T) -> Keepalive<T> {
-        self.timeouts.ping_interval.after(last).map_or(Keepalive::Off, Keepalive::Due)
+    fn next_ping(&self, last: T) -> Phase<T> {
+        self.timeouts.ping_interval.after(last).map_or(Phase::Open, Phase::PingDue)
     }
 }

@@ -1,6 +1,5 @@
 //! The life cycle of a connection over an asynchronous transport, written once against `poll`.
 
-use std::boxed::Box;
 use std::future::Future;
 use std::io;
 use std::task::{Context, Poll, Waker, ready};
@@ -14,7 +13,7 @@ use crate::config::Config;
 use crate::connection::Connection;
 use crate::outbox::Outbox;
 use crate::reader::PayloadBuf;
-use crate::timers::{Time, Timeouts, Timers};
+use crate::timers::{Time, Timers};
 
 /// What the driver needs of a runtime: a stream, and a clock. The runtimes' modules implement it.
 pub trait Transport: Sealed + Unpin {
@@ -22,7 +21,7 @@ pub trait Transport: Sealed + Unpin {
     type Stream;
     /// The runtime's clock.
     #[doc(hidden)]
-    type Instant: Time;
+    type Instant: Time + Unpin;
     /// The runtime's sleep.
     #[doc(hidden)]
     type Sleep: Future<Output = ()>;
@@ -80,6 +79,10 @@ pub trait Transport: Sealed + Unpin {
     /// A sleep until then.
     #[doc(hidden)]
     fn sleep_until(deadline: Self::Instant) -> Self::Sleep;
+
+    /// When the sleep ends.
+    #[doc(hidden)]
+    fn wakes_at(sleep: &Self::Sleep) -> Self::Instant;
 }
 
 /// Keeps [`Transport`] ours to change.
@@ -93,8 +96,7 @@ pub(crate) struct Shared<T: Transport> {
     pub(crate) transport: T,
     pub(crate) life: Life,
     pub(crate) wakers: Wakers,
-    clock: Option<Box<Clock<T>>>,
-    timeouts: Timeouts,
+    clock: Clock<T>,
     /// The transport was given bytes after its last flush.
     unflushed: bool,
 }
@@ -102,16 +104,15 @@ pub(crate) struct Shared<T: Transport> {
 impl<T: Transport> Shared<T> {
     pub(crate) fn new(transport: T, connection: Connection, config: &Config, leftover: &[u8]) -> (Inbound, Self) {
         let (inbound, life) = Life::new(connection, config, leftover);
-        let timeouts = Timeouts::new(config);
-        let mut shared = Self { transport, life, wakers: Wakers::NONE, clock: None, timeouts, unflushed: false };
-        if config.ping_interval.is_some() {
-            shared.clock();
-        }
-        (inbound, shared)
+        let now = T::now();
+        let mut timers = Timers::new(config, now);
+        timers.opened(now);
+        let clock = Clock::new(timers);
+        (inbound, Self { transport, life, wakers: Wakers::NONE, clock, unflushed: false })
     }
 
     pub(crate) fn round_trip(&self) -> Option<std::time::Duration> {
-        self.clock.as_ref()?.timers.round_trip()
+        self.clock.timers.round_trip()
     }
 
     /// The receiving side: goes on until what is `wanted` is ready in `inbound`, or the connection has ended.
@@ -188,9 +189,9 @@ impl<T: Transport> Shared<T> {
     /// Goes through the input until something wanted is ready.
     #[inline]
     fn parse(&mut self, inbound: &mut Inbound, wanted: Wanted) -> bool {
-        let Self { life, clock, timeouts, .. } = self;
+        let Self { life, clock, .. } = self;
         life.parse(inbound, wanted, |payload| {
-            made(clock, *timeouts).timers.pong(payload, T::now());
+            clock.timers.pong(payload, T::now());
         })
     }
 
@@ -202,9 +203,7 @@ impl<T: Transport> Shared<T> {
             None => ready!(self.transport.poll_read(cx, inbound.room())).inspect(|count| inbound.filled(*count)),
         };
         if self.life.note_read(inbound, result) {
-            if let Some(clock) = &mut self.clock {
-                clock.timers.heard();
-            }
+            self.clock.timers.heard();
         } else if self.life.is_done() {
             self.retire();
         }
@@ -229,12 +228,9 @@ impl<T: Transport> Shared<T> {
     /// Judges the deadlines; ready when one has passed.
     fn poll_clock(&mut self, inbound: &Inbound, cx: &mut Context<'_>, reading: bool) -> Poll<()> {
         if self.life.writer.is_closed() {
-            self.clock().timers.closing(T::now());
+            self.clock.timers.closing(T::now());
         }
-        let Some(clock) = &mut self.clock else {
-            return Poll::Pending;
-        };
-        let expired = ready!(clock.poll(cx, reading));
+        let expired = ready!(self.clock.poll(cx, reading));
         self.life.expire(inbound, expired);
         if self.life.is_done() {
             self.retire();
@@ -249,12 +245,8 @@ impl<T: Transport> Shared<T> {
 
     /// There is nothing more to wait for.
     fn retire(&mut self) {
-        self.clock = None;
+        self.clock.retire();
         self.wakers.wake_all();
-    }
-
-    fn clock(&mut self) -> &mut Clock<T> {
-        made(&mut self.clock, self.timeouts)
     }
 
     /// Writes what waits; ready when all of it has left, or none of it can.
@@ -271,7 +263,7 @@ impl<T: Transport> Shared<T> {
             }
             Poll::Pending => {
                 let now = T::now();
-                let timers = &mut self.clock().timers;
+                let timers = &mut self.clock.timers;
                 timers.write_blocked(now);
                 if timers.write_stalled(now) {
                     self.stall();
@@ -284,7 +276,7 @@ impl<T: Transport> Shared<T> {
     /// Writes as far as the kernel takes it now. When it takes more, the receiver goes on.
     pub(crate) fn write_now(&mut self) {
         let Some(waker) = self.wakers.combined() else { return };
-        let was_blocked = self.clock.as_ref().is_some_and(|clock| clock.timers.write_deadline().is_some());
+        let was_blocked = self.clock.timers.write_deadline().is_some();
         let blocked = T::poll_unbudgeted(&mut Context::from_waker(&waker), |cx| self.poll_write(cx)).is_pending();
         if blocked && !was_blocked {
             self.wakers.wake_all(); // the receiver has a deadline now
@@ -309,25 +301,16 @@ impl<T: Transport> Shared<T> {
             };
             self.life.writer.outbox().advance(count);
             self.unflushed = true;
-            self.note_progress();
+            self.clock.timers.wrote();
         }
         if self.unflushed {
             ready!(self.transport.poll_flush(cx))?;
             self.unflushed = false;
-            self.note_progress();
+            self.clock.timers.wrote();
         }
-        // A clock that only a write needed is not kept for the next one.
-        if !self.life.writer.is_closed() {
-            self.clock.take_if(|clock| clock.timers.deadline().is_none());
-        }
+        // A sleep that only a write needed is not kept for the next one.
+        self.clock.rest();
         Poll::Ready(Ok(()))
-    }
-
-    /// The transport took something.
-    fn note_progress(&mut self) {
-        if let Some(clock) = &mut self.clock {
-            clock.timers.wrote();
-        }
     }
 
     /// The sending side: until there is room for a message.
@@ -367,7 +350,7 @@ impl<T: Transport> Shared<T> {
         let combined = self.wakers.register(Side::Sending, cx.waker());
         let cx = &mut context(&combined, cx.waker());
         let is_over = self.poll_write(cx).is_ready() || is_enough(self, cx);
-        if !is_over && self.clock().poll(cx, false).is_ready() {
+        if !is_over && self.clock.poll(cx, false).is_ready() {
             self.stall();
         }
         let result = if self.life.is_broken() {
@@ -397,16 +380,6 @@ impl<T: Transport> Shared<T> {
         let _ = self.wakers.register(Side::Sending, cx.waker());
         Poll::Pending
     }
-}
-
-/// The clock, which is made when it is first needed.
-fn made<T: Transport>(clock: &mut Option<Box<Clock<T>>>, timeouts: Timeouts) -> &mut Clock<T> {
-    clock.get_or_insert_with(|| {
-        let now = T::now();
-        let mut timers = Timers::with_timeouts(timeouts, now);
-        timers.opened(now);
-        Box::new(Clock::new(timers))
-    })
 }
 
 /// The context with the waker that the transport is to be given.

@@ -40,7 +40,7 @@ impl<S> Sealed for FuturesIo<S> {}
 impl<S: AsyncRead + AsyncWrite + Unpin> Transport for FuturesIo<S> {
     type Stream = S;
     type Instant = Instant;
-    type Sleep = Delay;
+    type Sleep = Sleep;
 
     fn new(stream: S) -> Self {
         Self(stream)
@@ -84,7 +84,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for FuturesIo<S> {
         Instant::now()
     }
 
-    fn sleep_until(deadline: Instant) -> Delay {
-        Delay::new(deadline.since(Instant::now()))
+    fn sleep_until(deadline: Instant) -> Sleep {
+        Sleep { delay: Delay::new(deadline.since(Instant::now())), deadline }
+    }
+
+    fn wakes_at(sleep: &Sleep) -> Instant {
+        sleep.deadline
+    }
+}
+
+/// A delay that knows when it ends.
+#[derive(Debug)]
+pub struct Sleep {
+    delay: Delay,
+    deadline: Instant,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.delay).poll(cx)
     }
 }

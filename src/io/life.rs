@@ -39,7 +39,7 @@ pub(crate) struct Life {
     /// How many bytes a thread has taken out of the outbox to write them.
     pub(crate) in_flight: usize,
     agreed: Agreed,
-    closure: Option<Box<Closure>>,
+    ending: Option<Box<Ending>>,
     backpressure: Backpressure,
     /// Something was dropped that waited to leave.
     lost: bool,
@@ -47,8 +47,14 @@ pub(crate) struct Life {
     role: Role,
     /// The connection has failed.
     broken: bool,
-    /// Why, until that was reported.
-    failure: Option<Box<Error>>,
+}
+
+/// What there is to say of the end.
+#[derive(Default)]
+struct Ending {
+    closure: Option<Closure>,
+    /// Why the connection has failed, until that was reported.
+    failure: Option<Error>,
 }
 
 impl Life {
@@ -61,13 +67,12 @@ impl Life {
             shut: false,
             in_flight: 0,
             agreed,
-            closure: None,
+            ending: None,
             backpressure: Backpressure::new(config),
             lost: false,
             ended: Ended::default(),
             role,
             broken: false,
-            failure: None,
         };
         (Inbound::new(reader, leftover), life)
     }
@@ -77,7 +82,7 @@ impl Life {
     }
 
     pub(crate) fn closure(&self) -> Option<&Closure> {
-        self.closure.as_deref()
+        self.ending.as_ref()?.closure.as_ref()
     }
 
     /// Whether nothing will be received or sent any more.
@@ -93,7 +98,7 @@ impl Life {
     /// Whether nothing will be received any more, and a failure has been reported.
     #[cfg(any(feature = "tokio", feature = "futures"))]
     pub(crate) fn is_terminated(&self) -> bool {
-        self.is_done() && self.failure.is_none()
+        self.is_done() && self.ending.as_ref().is_none_or(|ending| ending.failure.is_none())
     }
 
     /// Whether the peer's stream has ended.
@@ -164,7 +169,7 @@ impl Life {
         let is_clean = self.ended.closed && self.writer.is_closed();
         if !is_clean && !self.broken {
             self.broken = true;
-            self.failure = Some(Box::new(error));
+            self.ending.get_or_insert_default().failure = Some(error);
         }
     }
 
@@ -186,8 +191,8 @@ impl Life {
         self.stage = Stage::Done;
         let closure = connection::closure(&inbound.reader, &self.writer, self.ended);
         let was_clean = !self.is_broken();
-        self.closure =
-            closure.map(|closure| Box::new(Closure { was_clean: closure.was_clean && was_clean, ..closure }));
+        self.ending.get_or_insert_default().closure =
+            closure.map(|closure| Closure { was_clean: closure.was_clean && was_clean, ..closure });
         self.abort();
     }
 
@@ -199,7 +204,7 @@ impl Life {
 
     /// The failure, the first time it is asked for.
     pub(crate) fn take_failure(&mut self) -> Option<Error> {
-        self.failure.take().map(|error| *error)
+        self.ending.as_mut()?.failure.take()
     }
 
     /// What a sender is told. The failure itself is the receiver's, if there is one `apart` from the sender.

@@ -112,6 +112,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for TokioIo<S> {
     fn sleep_until(deadline: Instant) -> Sleep {
         sleep_until(deadline)
     }
+
+    fn wakes_at(sleep: &Sleep) -> Instant {
+        sleep.deadline()
+    }
 }
 
 impl Time for Instant {
