@@ -135,7 +135,7 @@ impl Assembly {
         pool::give(core::mem::take(&mut self.buffer));
     }
 
-    /// One of the thread's, if it has any.
+    /// One of the thread's, if it has any, perhaps with a buffer.
     #[inline]
     pub(super) fn take() -> Box<Self> {
         #[cfg(feature = "std")]
@@ -144,13 +144,19 @@ impl Assembly {
         Box::default()
     }
 
-    /// Gives it back, empty, and its buffer.
+    /// Gives it back, empty. What a large message needed goes back to the allocator.
     #[inline]
-    pub(super) fn give(mut self: Box<Self>) {
-        self.message = None;
-        self.discard_buffer();
+    pub(super) fn give(self: Box<Self>) {
         #[cfg(feature = "std")]
-        spare::LIST.with(|list| thread::push(list, self));
+        {
+            let mut assembly = self;
+            (assembly.message, assembly.initialized) = (None, 0);
+            assembly.buffer.clear();
+            if !thread::is_worth_keeping(&assembly.buffer) {
+                assembly.buffer = Vec::new();
+            }
+            spare::LIST.with(|list| thread::push(list, assembly));
+        }
     }
 }
 
