@@ -72,7 +72,7 @@ impl Assembly {
         if payload.is_empty() {
             return Ok(());
         }
-        self.grow(payload.len(), frame, limit);
+        self.reserve(payload.len(), frame, limit);
         let mut key = frame.key;
         // Each block is moved, unmasked and validated while it is in the first-level cache.
         for block in payload.chunks(BLOCK) {
@@ -96,12 +96,17 @@ impl Assembly {
 
     /// Makes room for `arriving` bytes of the frame, and for more that will come up to the `limit` of the message:
     /// memory follows what was received, never what was announced.
-    pub(super) fn grow(&mut self, arriving: usize, frame: Frame, limit: usize) {
+    #[inline]
+    pub(super) fn reserve(&mut self, arriving: usize, frame: Frame, limit: usize) {
         self.take_buffer();
-        let len = self.buffer.len();
-        if self.buffer.capacity() - len >= arriving {
-            return;
+        if self.buffer.capacity() - self.buffer.len() < arriving {
+            self.grow(arriving, frame, limit);
         }
+    }
+
+    #[inline(never)]
+    fn grow(&mut self, arriving: usize, frame: Frame, limit: usize) {
+        let len = self.buffer.len();
         let frame_rest = usize::try_from(frame.remaining).unwrap_or(usize::MAX);
         let (least, most) =
             if frame.fin { (LARGE_GROWTH, frame_rest) } else { (SMALL_GROWTH, limit.saturating_sub(len)) };

@@ -180,7 +180,7 @@ impl Reader {
         // A small rest of room is not worth a read of its own. Where less was received than is left, growing would
         // take memory out of proportion.
         let worth_a_read = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(BLOCK);
-        assembly.grow(assembly.buffer.len().clamp(1, worth_a_read), frame, self.max_message_size);
+        assembly.reserve(assembly.buffer.len().clamp(1, worth_a_read), frame, self.max_message_size);
         Some(PayloadBuf::new(self))
     }
 
