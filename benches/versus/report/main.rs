@@ -26,7 +26,7 @@ struct Section {
 }
 
 /// In the order of the report.
-const SECTIONS: [Section; 5] = [
+const SECTIONS: [Section; 6] = [
     Section {
         title: "Receiving and sending in memory, nanoseconds per message",
         part: "in_memory",
@@ -44,6 +44,7 @@ const SECTIONS: [Section; 5] = [
     },
     Section { title: "Sending to many, and to the slow", part: "fan_out", has: |_| true },
     Section { title: "Memory of a connection, bytes", part: "memory", has: |_| true },
+    Section { title: "Very many connections", part: "scale", has: |_| true },
 ];
 
 fn run() -> Result<()> {
