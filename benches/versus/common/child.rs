@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, poll};
 use serde_json::Value;
 
-/// How long an answer, or the end of the process, may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an answer, or the end of the process, may take: many servers may share a core.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 

@@ -4,6 +4,7 @@ pub mod child;
 pub mod figures;
 pub mod machine;
 pub mod opening;
+pub mod own;
 pub mod payloads;
 pub mod rows;
 

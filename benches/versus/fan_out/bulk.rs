@@ -17,7 +17,7 @@ use versus::machine::{self, Cpu};
 use versus::rows::{self, Row, exact};
 
 use crate::peers::{Blocking, Core, Driver, Fastwebsockets, Peer, RawEpoll, RawTokio};
-use crate::peers::{Sockudo, Soketto, TokioWebsockets, Tungstenite};
+use crate::peers::{Sockudo, Soketto, TokioWebsockets, Tungstenite, Wtx, Yawc};
 use crate::speakers::COLUMNS;
 use crate::{Effort, Outcome, Selection};
 
@@ -99,7 +99,7 @@ fn send(name: &str, runtime: &Runtime, payload: &Bytes) -> Result<(Duration, Dur
             }
         };
     }
-    by_name!(RawTokio, Driver, Tungstenite, Fastwebsockets, Soketto, TokioWebsockets, Sockudo; RawEpoll, Core);
+    by_name!(RawTokio, Driver, Tungstenite, Fastwebsockets, Soketto, TokioWebsockets, Sockudo, Yawc, Wtx; RawEpoll, Core);
     let cpu = Cpu::of_thread()? - before;
     receiver.join().map_err(|_| "the receiver has panicked")?.map_err(|error| format!("{name}: {error}"))?;
     Ok((cpu.total, start.elapsed()))

@@ -66,7 +66,7 @@ struct Arguments {
 }
 
 fn arguments() -> Result<Arguments, Box<dyn Error>> {
-    let effort = Effort { rounds: 11, receivers: 10_000, sizes: [12 << 20, 24 << 20, 48 << 20], handshakes: 2000 };
+    let effort = Effort { rounds: 9, receivers: 10_000, sizes: [12 << 20, 24 << 20, 48 << 20], handshakes: 2000 };
     let mut arguments = Arguments { effort, only: Selection(String::new()), json: None };
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {

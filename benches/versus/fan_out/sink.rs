@@ -1,17 +1,19 @@
 //! The streams that are sent over in memory: they take everything, and bring nothing.
 
 use std::cell::Cell;
+use std::future::pending;
 use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use wtx::stream::{StreamReader, StreamWriter};
 
-/// What all peers work over.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+/// What all peers work over; wtx has traits of its own.
+pub trait Stream: AsyncRead + AsyncWrite + wtx::stream::Stream + Send + Unpin + 'static {}
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + wtx::stream::Stream + Send + Unpin + 'static> Stream for S {}
 
 thread_local! {
     static TAKEN: Cell<u64> = const { Cell::new(0) };
@@ -96,5 +98,23 @@ impl AsyncWrite for Sink {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+impl StreamReader for Sink {
+    async fn read(&mut self, _: &mut [u8]) -> wtx::Result<usize> {
+        pending().await
+    }
+}
+
+impl StreamWriter for Sink {
+    async fn write_all(&mut self, bytes: &[u8]) -> wtx::Result<()> {
+        self.put(&[IoSlice::new(bytes)]);
+        Ok(())
+    }
+
+    async fn write_all_vectored(&mut self, slices: &[&[u8]]) -> wtx::Result<()> {
+        slices.iter().for_each(|bytes| _ = self.put(&[IoSlice::new(bytes)]));
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use tokio::runtime::Runtime;
 
 use crate::peers::{Blocking, Core, Driver, Fastwebsockets, Peer, RawEpoll, RawTokio};
-use crate::peers::{Sockudo, Soketto, TokioWebsockets, Tungstenite};
+use crate::peers::{Sockudo, Soketto, TokioWebsockets, Tungstenite, Wtx, Yawc};
 use crate::receivers::Receivers;
 use crate::sink::{self, Shown, Sink, Stream};
 use crate::texts::{self, Work};
@@ -205,7 +205,7 @@ pub fn entrant<F: Source>(
             }
         )*};
     }
-    on_tokio!(RawTokio, Driver, Tungstenite, Fastwebsockets, Soketto, TokioWebsockets, Sockudo);
+    on_tokio!(RawTokio, Driver, Tungstenite, Fastwebsockets, Soketto, TokioWebsockets, Sockudo, Yawc, Wtx);
     on_epoll!(RawEpoll, Core);
     Err(format!("nobody is called {name}").into())
 }
@@ -225,7 +225,7 @@ fn check(mut speaker: impl Speaker, shown: &Shown, work: &Work) -> Result<u64, B
 }
 
 /// In the order of the tables.
-pub const COLUMNS: [&str; 9] = [
+pub const COLUMNS: [&str; 11] = [
     <RawTokio<Sink> as Peer<Sink>>::NAME,
     <RawEpoll<Sink> as Blocking<Sink>>::NAME,
     <Driver<Sink> as Peer<Sink>>::NAME,
@@ -235,4 +235,6 @@ pub const COLUMNS: [&str; 9] = [
     <Soketto<Sink> as Peer<Sink>>::NAME,
     <TokioWebsockets<Sink> as Peer<Sink>>::NAME,
     <Sockudo<Sink> as Peer<Sink>>::NAME,
+    <Yawc<Sink> as Peer<Sink>>::NAME,
+    <Wtx<Sink> as Peer<Sink>>::NAME,
 ];

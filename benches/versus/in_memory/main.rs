@@ -67,6 +67,7 @@ fn run() -> Outcome {
     if rows.is_empty() {
         return Err(format!("no work's name has {:?} in it", arguments.only).into());
     }
+    table::own(&rows);
     if let Some(file) = arguments.json {
         fs::write(&file, table::json(&rows)).map_err(|error| format!("{}: {error}", file.display()))?;
     }

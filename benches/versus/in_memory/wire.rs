@@ -5,8 +5,10 @@ use std::io::{self, IoSlice, Read, Write};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
+use sockeye::blocking::{ReadHalf, WriteHalf};
 use tokio::io::ReadBuf;
 
 /// The most that a read brings.
@@ -73,7 +75,28 @@ impl Write for Wire {
     }
 
     #[inline]
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(self.put_all(slices))
+    }
+
+    #[inline]
     fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl ReadHalf for Wire {
+    fn set_read_timeout(&mut self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl WriteHalf for Wire {
+    fn set_write_timeout(&mut self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sockeye::{Agreed, Config, Connection, Deflate, Role};
 use versus::naive::{self, BINARY, FIN, PING, PONG};
@@ -18,8 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The most that a read brings.
 const READ: usize = 256 << 10;
 
-/// How many large echoes there may be between two looks at those who wait.
-const TEND_AFTER: usize = 64;
+/// How long those who wait are left alone. Pings have to be answered, however slow a server is with the others.
+const TEND_AFTER: Duration = Duration::from_secs(5);
 
 pub struct Clients {
     streams: Vec<TcpStream>,
@@ -28,16 +28,19 @@ pub struct Clients {
     is_raw: bool,
     compress: bool,
     scratch: Vec<u8>,
+    /// When those who wait were last looked at.
+    tended: Instant,
 }
 
 impl Clients {
     pub fn new(port: u16, is_raw: bool, compress: bool) -> Self {
-        Self { streams: Vec::new(), port, is_raw, compress, scratch: vec![0; READ] }
+        Self { streams: Vec::new(), port, is_raw, compress, scratch: vec![0; READ], tended: Instant::now() }
     }
 
     /// Opens so many.
     pub fn open(&mut self, count: usize) -> Result<()> {
         for _ in 0..count {
+            self.tend_in_time()?;
             let stream = self.connect()?;
             self.streams.push(stream);
         }
@@ -54,9 +57,7 @@ impl Clients {
         let message =
             if self.compress { compressed(len) } else { naive::frame(FIN | BINARY, Some(key(1)), &ascii(len)) };
         for index in 0..count {
-            if len > READ && index % TEND_AFTER == 0 {
-                self.tend()?;
-            }
+            self.tend_in_time()?;
             let Self { streams, scratch, is_raw, .. } = self;
             let mut stream = streams.get(index).ok_or("there are not so many")?;
             thread::scope(|scope| {
@@ -74,8 +75,13 @@ impl Clients {
         Ok(())
     }
 
+    fn tend_in_time(&mut self) -> Result<()> {
+        if self.tended.elapsed() > TEND_AFTER { self.tend() } else { Ok(()) }
+    }
+
     /// Answers the pings that have come.
-    pub fn tend(&mut self) -> Result<()> {
+    fn tend(&mut self) -> Result<()> {
+        self.tended = Instant::now();
         if self.is_raw {
             return Ok(());
         }
@@ -171,12 +177,15 @@ fn skip(mut stream: &TcpStream, mut len: usize, scratch: &mut [u8]) -> Result<()
     Ok(())
 }
 
-/// Answers a ping; nothing else comes unasked.
-fn pong(mut stream: &TcpStream, ping: &[u8]) -> Result<()> {
-    match ping {
-        [head, len, payload @ ..] if *head == FIN | PING && payload.len() == usize::from(*len) => {
-            Ok(stream.write_all(&naive::frame(FIN | PONG, Some(key(0)), payload))?)
+/// Answers the pings that have come; nothing else comes unasked, and so small frames always come whole.
+fn pong(mut stream: &TcpStream, mut frames: &[u8]) -> Result<()> {
+    while let [head, len, after @ ..] = frames {
+        let (payload, rest) = after.split_at_checked(usize::from(*len)).ok_or("a frame was cut")?;
+        if *head != FIN | PING {
+            return Err(format!("what came is no ping, but {head:#04x} and {payload:?}").into());
         }
-        _ => Err("what came is no ping".into()),
+        stream.write_all(&naive::frame(FIN | PONG, Some(key(0)), payload))?;
+        frames = rest;
     }
+    if frames.is_empty() { Ok(()) } else { Err("a frame was cut".into()) }
 }

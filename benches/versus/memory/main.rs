@@ -35,7 +35,8 @@ struct Arguments {
 }
 
 fn arguments() -> Result<Arguments> {
-    let mut arguments = Arguments { rounds: 3, connections: 10_000, large: 1000, only: String::new(), json: None };
+    // From round to round, it is the same but for some pages.
+    let mut arguments = Arguments { rounds: 1, connections: 10_000, large: 500, only: String::new(), json: None };
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {
         let mut value = || given.next().ok_or_else(|| format!("{argument} needs a value"));
@@ -46,7 +47,7 @@ fn arguments() -> Result<Arguments> {
             "--rounds" => arguments.rounds = value()?.parse().map_err(|_| "--rounds needs a number")?,
             "--connections" => {
                 arguments.connections = value()?.parse().map_err(|_| "--connections needs a number")?;
-                arguments.large = arguments.connections.div_ceil(10);
+                arguments.large = arguments.connections.div_ceil(20);
             }
             "--only" => arguments.only = value()?,
             "--json" => arguments.json = Some(value()?.into()),

@@ -99,11 +99,9 @@ fn plain(name: &'static str, connections: usize, large: usize) -> Result<Vec<Sam
     let start = warm(&mut server, &mut clients)?;
     clients.open(connections)?;
     let idle = memory(&mut server)?.since(start, connections);
-    clients.tend()?;
     clients.echo(connections, 16 << 10)?;
     let before = memory(&mut server)?;
     let after_16_kib = before.since(start, connections);
-    clients.tend()?;
     clients.echo(1, 125)?;
     let asked = server.usage()?.get("allocations");
     let before_echoes = server.usage()?.get("allocations");
@@ -134,7 +132,6 @@ fn compressed(name: &'static str, connections: usize) -> Result<Vec<Sample>> {
     let mut samples = memory(&mut server)?.since(start, connections).samples(COMPRESSION_IDLE).to_vec();
     match takes {
         Ok(()) => {
-            clients.tend()?;
             clients.echo(connections, 1 << 10)?;
             samples.extend(memory(&mut server)?.since(start, connections).samples(COMPRESSION_AFTER));
         }

@@ -4,6 +4,7 @@ use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, SegmentValue};
 use plotters::prelude::*;
 use serde_json::Value;
+use versus::own;
 
 use crate::Result;
 use crate::tables::quartiles;
@@ -132,7 +133,7 @@ fn bars(panel: &Panel, results: &Value) -> Vec<(String, f64)> {
     let median = |name: &str| row.get(name).and_then(quartiles).map(|figure| figure.median);
     let unit = panel.unit.map_or(Some(1.0), median);
     let bar = |name: &String| Some((name.clone(), median(name)? / unit?));
-    row.keys().rev().filter_map(bar).collect()
+    row.keys().rev().filter(|name| !own::is_variant(name)).filter_map(bar).collect()
 }
 
 fn draw_bars<X>(panel: &Panel, bars: &[(String, f64)], axis: X, start: f64, area: &Area<'_>) -> Result<()>

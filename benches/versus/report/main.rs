@@ -13,15 +13,38 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::{Map, Value};
+use versus::own;
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// In the order of the report, with their titles.
-const PARTS: [(&str, &str); 4] = [
-    ("in_memory", "Receiving and sending in memory, nanoseconds per message"),
-    ("sockets", "Echo over loopback, nanoseconds of the server's CPU time per message"),
-    ("fan_out", "Sending to many, and to the slow"),
-    ("memory", "Memory of a connection, bytes"),
+/// A table of the report.
+struct Section {
+    title: &'static str,
+    part: &'static str,
+    /// Whose columns it has.
+    has: fn(&str) -> bool,
+}
+
+/// In the order of the report.
+const SECTIONS: [Section; 6] = [
+    Section {
+        title: "Receiving and sending in memory, nanoseconds per message",
+        part: "in_memory",
+        has: |name| !own::is_variant(name),
+    },
+    Section {
+        title: "The same over each driver of this crate, with lent and with owned messages",
+        part: "in_memory",
+        has: |name| own::ALL.contains(&name),
+    },
+    Section {
+        title: "Echo over loopback, nanoseconds of the server's CPU time per message",
+        part: "sockets",
+        has: |_| true,
+    },
+    Section { title: "Sending to many, and to the slow", part: "fan_out", has: |_| true },
+    Section { title: "Memory of a connection, bytes", part: "memory", has: |_| true },
+    Section { title: "Very many connections", part: "scale", has: |_| true },
 ];
 
 fn run() -> Result<()> {
@@ -32,11 +55,11 @@ fn run() -> Result<()> {
     let mut text = String::from("# Results\n\n");
     text += &fs::read_to_string(from.join("machine.md")).map_err(|error| format!("machine.md: {error}"))?;
     text += "\n![CPU time and memory beside other crates](chart.svg)\n";
-    for (part, title) in PARTS {
+    for Section { title, part, has } in SECTIONS {
         text += &format!("\n## {title}\n\n");
         match read(&from.join(part).with_extension("json"))? {
             Some(rows) => {
-                text += &tables::table(&rows);
+                text += &tables::table(&rows, has);
                 results.insert(part.into(), rows.into());
             }
             None => text += "Not measured.\n",

@@ -4,11 +4,11 @@ use serde_json::{Map, Value};
 use versus::figures::Quartiles;
 use versus::rows::cell;
 
-/// A line for each row, a column for whoever has a figure in some row.
-pub fn table(rows: &Map<String, Value>) -> String {
+/// A line for each row, a column for whoever has a figure in some row, if the table `has` it.
+pub fn table(rows: &Map<String, Value>, has: fn(&str) -> bool) -> String {
     let mut columns: Vec<&str> = Vec::new();
     for name in rows.values().filter_map(Value::as_object).flat_map(Map::keys) {
-        if !columns.contains(&name.as_str()) {
+        if has(name) && !columns.contains(&name.as_str()) {
             columns.push(name);
         }
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use socket2::SockRef;
 use versus::machine::most_descriptors;
 use versus::naive::{self, BINARY, FIN, PING, PONG};
 use versus::opening;
@@ -29,6 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often it is looked who is to talk.
 const TICK: Duration = Duration::from_millis(10);
+
+/// How many events one wait brings.
+const EVENTS: usize = 4096;
 
 const STDIN: u64 = u64::MAX;
 
@@ -76,20 +80,22 @@ impl Clients {
     /// Does what there is to do; whether to go on.
     fn turn(&mut self) -> Result<bool> {
         self.talk()?;
-        let mut events = [EpollEvent::empty(); 512];
+        let mut events = [EpollEvent::empty(); EVENTS];
         let timeout = if self.talk.is_some() { EpollTimeout::try_from(TICK)? } else { EpollTimeout::NONE };
         let count = match self.epoll.wait(&mut events, timeout) {
             Err(nix::errno::Errno::EINTR) => 0,
             count => count?,
         };
+        // Pings that have come wait for nothing: to open connections takes a while.
+        let mut is_asked = false;
         for event in &events[..count] {
-            if event.data() != STDIN {
+            if event.data() == STDIN {
+                is_asked = true;
+            } else {
                 self.answered += answer(&self.streams[event.data() as usize])?;
-            } else if !self.listen()? {
-                return Ok(false);
             }
         }
-        Ok(true)
+        if is_asked { self.listen() } else { Ok(true) }
     }
 
     /// Obeys what stands on standard input; whether there may be more.
@@ -121,6 +127,7 @@ impl Clients {
             let address = Ipv4Addr::new(127, 0, 0, 1 + (number / PER_ADDRESS) as u8);
             let mut stream = TcpStream::connect((address, self.port))?;
             stream.set_nodelay(true)?;
+            SockRef::from(&stream).set_linger(Some(Duration::ZERO))?; // nothing is left of it in the kernel
             stream.set_read_timeout(Some(PATIENCE))?;
             stream.write_all(opening::request(self.port).as_bytes())?;
             opening::read_response(&mut stream)?;

@@ -4,25 +4,41 @@
 //! the connections it is measured what they take; then one in a hundred sends a small message each second, and is
 //! answered, while every connection is pinged every 30 seconds. Where the cores are too few for that, clients answer too
 //! late, and the server over tokio gives them up: then `--ping` makes it less often.
+//!
+//! It stops before memory, or what the kernel allows, is used up, and tells at how many. All of it ends after `--limit`,
+//! with what is written by then.
 
 mod clients;
 mod memory;
 mod processes;
 
 use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use versus::child::Server;
 use versus::machine::most_descriptors;
+use versus::rows::{self, Row, exact};
 
 use memory::Kernel;
 use processes::Clients;
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const USAGE: &str =
-    "usage: scale [--quick] [--connections NUMBER] [--servers NAME,NAME...] [--ping SECONDS] [--seconds NUMBER]";
+const USAGE: &str = "usage: scale [--quick] [--connections NUMBER] [--servers NAME,NAME...] [--ping SECONDS] \
+    [--seconds NUMBER] [--limit SECONDS] [--json FILE]";
+
+/// What is told of each number of connections.
+const COLUMNS: [&str; 5] = [
+    "in the program, bytes each",
+    "in the kernel, bytes each",
+    "seconds to open",
+    "CPU, percent of a core",
+    "CPU, µs per message or ping",
+];
 
 /// Descriptors of a process for other things than connections.
 const SPARE: usize = 200;
@@ -41,11 +57,15 @@ struct Arguments {
     ping: String,
     /// How long it is measured what those who talk cost.
     length: Duration,
+    /// How long all of it may take.
+    limit: Duration,
+    json: Option<PathBuf>,
 }
 
 fn arguments() -> Result<Arguments> {
     let servers = vec!["sockeye".into(), "sockeye-epoll".into()];
-    let mut arguments = Arguments { connections: 100_000, servers, ping: "30".into(), length: Duration::from_secs(60) };
+    let (length, limit) = (Duration::from_secs(60), Duration::from_secs(1800));
+    let mut arguments = Arguments { connections: 100_000, servers, ping: "30".into(), length, limit, json: None };
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {
         let mut value = || given.next().ok_or_else(|| format!("{argument} needs a value"));
@@ -54,6 +74,8 @@ fn arguments() -> Result<Arguments> {
             "--connections" => arguments.connections = value()?.parse().map_err(|_| "--connections needs a number")?,
             "--servers" => arguments.servers = value()?.split(',').map(str::to_owned).collect(),
             "--ping" => arguments.ping = value()?,
+            "--limit" => arguments.limit = Duration::from_secs(value()?.parse()?),
+            "--json" => arguments.json = Some(value()?.into()),
             "--seconds" => arguments.length = Duration::from_secs(value()?.parse()?),
             _ => return Err(USAGE.into()),
         }
@@ -82,14 +104,22 @@ fn run() -> Result<()> {
     println!(
         "of its slabs and of TCP's buffers, by `/proc/meminfo` and `/proc/net/sockstat`, for both ends together.\n"
     );
-    println!(
-        "| server | connections | in the program, bytes each | in the kernel, bytes each | seconds to open | CPU, percent of a core | CPU, µs per message or ping |"
-    );
-    println!("|---|--:|--:|--:|--:|--:|--:|");
+    rows::head("server", &COLUMNS);
+    end_after(arguments.limit);
+    let mut rows = Vec::new();
     for name in &arguments.servers {
-        measure(name, &arguments, each)?;
+        measure(name, &arguments, each, &mut rows)?;
     }
     Ok(())
+}
+
+/// The processes that were started end with this one.
+fn end_after(limit: Duration) {
+    thread::spawn(move || {
+        thread::sleep(limit);
+        eprintln!("scale: it took more than {} seconds, which `--limit` sets", limit.as_secs());
+        std::process::exit(1);
+    });
 }
 
 /// Some servers of one sort, as one.
@@ -116,11 +146,11 @@ impl Servers {
     }
 }
 
-fn measure(name: &str, arguments: &Arguments, each: usize) -> Result<()> {
+fn measure(name: &str, arguments: &Arguments, each: usize, rows: &mut Vec<Row>) -> Result<()> {
     let count = arguments.connections.div_ceil(each);
     let mut servers = Servers::start(name, count, &arguments.ping)?;
     let mut clients = servers.0.iter().map(|server| Clients::start(server.port)).collect::<Result<Vec<_>>>()?;
-    let (pages, kernel) = (servers.pages()?, Kernel::now()?);
+    let (pages, kernel) = (servers.pages()?, Kernel::settled()?);
     let (mut open, mut opening) = (0, Duration::ZERO);
     for step in STEPS {
         let wanted = arguments.connections * step / 100;
@@ -130,12 +160,16 @@ fn measure(name: &str, arguments: &Arguments, each: usize) -> Result<()> {
         let in_program = (servers.pages()? - pages) / open as f64;
         let in_kernel = Kernel::now()?.since(kernel) / open as f64;
         let talk = talk(&mut servers, &mut clients, arguments.length)?;
-        println!(
-            "| {name} | {open} | {in_program:.0} | {in_kernel:.0} | {:.1} | {:.1} | {:.2} |",
-            opening.as_secs_f64(),
-            talk.busy * 100.0,
-            talk.per_message * 1e6,
-        );
+        let figures = [in_program, in_kernel, opening.as_secs_f64(), talk.busy * 100.0, talk.per_message * 1e6];
+        let row = Row {
+            name: format!("{name}, {open} connections"),
+            figures: COLUMNS.into_iter().zip(figures.map(exact)).collect(),
+        };
+        rows::line(&row, &COLUMNS);
+        rows.push(row);
+        if let Some(file) = &arguments.json {
+            fs::write(file, rows::json(rows)).map_err(|error| format!("{}: {error}", file.display()))?;
+        }
         if servers.usage("connections")? as usize != open {
             return Err(format!("{name}: some connections were lost").into());
         }

@@ -52,7 +52,7 @@ struct Arguments {
 }
 
 fn arguments() -> Result<Arguments> {
-    let effort = Effort { rounds: 7, warm_up: Duration::from_millis(50), slice: Duration::from_millis(400) };
+    let effort = Effort { rounds: 9, warm_up: Duration::from_millis(40), slice: Duration::from_millis(250) };
     let contenders = CONTENDERS.map(|(name, kind)| Contender { name: name.into(), kind, command: None }).into();
     let mut arguments = Arguments { effort, only: String::new(), contenders, json: None };
     let mut given = std::env::args().skip(1);

@@ -43,8 +43,8 @@ impl<S: Stream> Peer<S> for RawTokio<S> {
     }
 
     async fn send(&mut self, payload: Bytes) -> Outcome {
-        self.0.write_all(&large_header(&payload)).await?;
-        Ok(self.0.write_all(&payload).await?)
+        AsyncWriteExt::write_all(&mut self.0, &large_header(&payload)).await?;
+        Ok(AsyncWriteExt::write_all(&mut self.0, &payload).await?)
     }
 }
 

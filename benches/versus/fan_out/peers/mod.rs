@@ -7,6 +7,8 @@ mod sockudo;
 mod soketto;
 mod tokio_websockets;
 mod tungstenite;
+mod wtx;
+mod yawc;
 
 pub use self::fastwebsockets::Fastwebsockets;
 pub use self::floors::{RawEpoll, RawTokio};
@@ -15,6 +17,8 @@ pub use self::sockudo::Sockudo;
 pub use self::soketto::Soketto;
 pub use self::tokio_websockets::TokioWebsockets;
 pub use self::tungstenite::Tungstenite;
+pub use self::wtx::Wtx;
+pub use self::yawc::Yawc;
 
 use bytes::Bytes;
 

@@ -11,23 +11,23 @@ mod tungstenite;
 use std::hint::black_box;
 
 use ::sockeye::Role;
+use ::sockeye::futures::FuturesIo;
+use ::sockeye::tokio::TokioIo;
 use bytes::Bytes;
 use versus::figures::Kind;
+use versus::own;
 
 use crate::Outcome;
 use crate::harness::{Contender, Entrant};
 use crate::wire::{Sink, Wire};
 use crate::work::{Direction, Work};
 
-pub const CORE: &str = self::sockeye::Core::NAME;
-pub const DRIVER: &str = self::sockeye::Driver::NAME;
-
-/// In the order of the table.
+/// In the order of the table. The other entrants of this crate have a table of their own.
 pub const COLUMNS: [&str; 10] = [
     floors::Copy::NAME,
     floors::Utf8::NAME,
-    CORE,
-    DRIVER,
+    own::CORE[0],
+    own::TOKIO[0],
     self::tungstenite::Blocking::NAME,
     self::fastwebsockets::Collector::NAME,
     self::soketto::Halves::NAME,
@@ -57,8 +57,14 @@ pub fn entrants(work: &Work) -> Vec<Entrant> {
         entrants.push(floor(floors::Utf8::NAME, Box::new(floors::Utf8::new(work))));
     }
     entrants.extend([
-        entrant::<self::sockeye::Core>(Kind::Own, work),
-        entrant::<self::sockeye::Driver>(Kind::Own, work),
+        entrant::<self::sockeye::Core<false>>(Kind::Own, work),
+        entrant::<self::sockeye::Async<TokioIo<Wire>, false>>(Kind::Own, work),
+        entrant::<self::sockeye::Async<FuturesIo<Wire>, false>>(Kind::Own, work),
+        entrant::<self::sockeye::Blocking<false>>(Kind::Own, work),
+        entrant::<self::sockeye::Core<true>>(Kind::Own, work),
+        entrant::<self::sockeye::Async<TokioIo<Wire>, true>>(Kind::Own, work),
+        entrant::<self::sockeye::Async<FuturesIo<Wire>, true>>(Kind::Own, work),
+        entrant::<self::sockeye::Blocking<true>>(Kind::Own, work),
         entrant::<self::tungstenite::Blocking>(Kind::Peer, work),
         entrant::<self::fastwebsockets::Collector>(Kind::Peer, work),
         entrant::<self::soketto::Halves>(Kind::Peer, work),
