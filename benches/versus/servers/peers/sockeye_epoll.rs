@@ -29,7 +29,6 @@ struct Peer<const COMPRESSES: bool> {
     state: State,
 }
 
-#[expect(clippy::large_enum_variant, reason = "nearly all of them are open, and a box would cost memory")]
 enum State {
     Opening(Box<Handshake>),
     Open(Connection, Opened),
