@@ -67,6 +67,8 @@ pub use lists::{Extension, Extensions, Params, Tokens};
 pub use origin::Origins;
 pub use reject::{Reject, RejectReason};
 
+#[cfg(feature = "connect")]
+pub(crate) use self::{headers::Found, url::MAX_URL_SIZE};
 #[cfg(feature = "deflate")]
 pub(crate) use self::{error::shown, lists::is_extension_list};
 
