@@ -41,9 +41,10 @@ mod tests {
 
     #[test]
     fn the_families_take_turns_from_the_preferred_one_on() {
-        assert_eq!(ordered(&["::1", "::2", "::3", "10.0.0.1", "10.0.0.2"], None), [
-            "::1", "10.0.0.1", "::2", "10.0.0.2", "::3"
-        ]);
+        assert_eq!(
+            ordered(&["::1", "::2", "::3", "10.0.0.1", "10.0.0.2"], None),
+            ["::1", "10.0.0.1", "::2", "10.0.0.2", "::3"]
+        );
         assert_eq!(ordered(&["10.0.0.1", "10.0.0.2", "::1"], None), ["10.0.0.1", "::1", "10.0.0.2"]);
         assert!(ordered(&[], None).is_empty());
     }

@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 #[cfg(feature = "rustls")]
 use super::tls::TlsError;
 use crate::handshake::UrlError;
+#[cfg(feature = "rustls")]
+use crate::io::Error;
 
 /// Why a client did not come as far as the opening handshake. The variants are in the order of the stages; deadlines are
 /// a [`Timeout`](crate::Timeout), and what is wrong with the URL or a header is a
@@ -47,7 +49,9 @@ pub enum ConnectError {
         source: io::Error,
     },
     /// No address of the host is of the local address's family.
-    #[error("the host \"{host}\" has no address that can be reached from {local}; choose another local address, or none")]
+    #[error(
+        "the host \"{host}\" has no address that can be reached from {local}; choose another local address, or none"
+    )]
     AddressFamily {
         /// The name.
         host: Box<str>,
@@ -87,6 +91,13 @@ impl ConnectError {
             Some(local) => Self::AddressFamily { host, local },
             None => Self::Resolve { host, source: io::Error::new(io::ErrorKind::NotFound, "it has no address") },
         }
+    }
+}
+
+#[cfg(feature = "rustls")]
+impl From<TlsError> for Error {
+    fn from(error: TlsError) -> Self {
+        ConnectError::from(error).into()
     }
 }
 

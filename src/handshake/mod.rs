@@ -67,10 +67,10 @@ pub use lists::{Extension, Extensions, Params, Tokens};
 pub use origin::Origins;
 pub use reject::{Reject, RejectReason};
 
-#[cfg(feature = "connect")]
-pub(crate) use self::{headers::Found, url::MAX_URL_SIZE};
 #[cfg(feature = "deflate")]
 pub(crate) use self::{error::shown, lists::is_extension_list};
+#[cfg(feature = "connect")]
+pub(crate) use self::{headers::Found, url::MAX_URL_SIZE};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

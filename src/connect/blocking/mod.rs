@@ -107,11 +107,11 @@ fn secure<S: Stream>(
     deadline: Deadline,
 ) -> Result<ClientStream<S>, Error> {
     let host = session.host.clone();
-    let mut tls = session.start().map_err(ConnectError::from)?;
+    let mut tls = session.start()?;
     while tls.is_handshaking() {
         if let Err(error) = tls.complete_io(&mut Timed::new(&mut stream, deadline)) {
             deadline.remaining(Timeout::Tls)?;
-            return Err(TlsError::from_io(error, &host).map_or_else(Error::Io, |error| ConnectError::from(error).into()));
+            return Err(TlsError::from_io(error, &host).map_or_else(Error::Io, Error::from));
         }
     }
     Ok(ClientStream::tls_over(stream, tls))

@@ -1,6 +1,5 @@
 //! The stream of a client that `connect` made.
 
-use std::boxed::Box;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -18,7 +17,7 @@ pub struct ClientStream<S: Stream = TcpStream>(Layer<S>);
 enum Layer<S: Stream> {
     Plain(S),
     #[cfg(feature = "rustls")]
-    Tls(Box<StreamOwned<ClientConnection, ClientStream<S>>>),
+    Tls(std::boxed::Box<StreamOwned<ClientConnection, ClientStream<S>>>),
 }
 
 /// Does the same to either layer.
@@ -62,7 +61,7 @@ impl<S: Stream> ClientStream<S> {
 
     #[cfg(feature = "rustls")]
     pub(super) fn tls_over(stream: Self, tls: ClientConnection) -> Self {
-        Self(Layer::Tls(Box::new(StreamOwned::new(tls, stream))))
+        Self(Layer::Tls(std::boxed::Box::new(StreamOwned::new(tls, stream))))
     }
 
     /// What the timeouts belong to.
