@@ -204,8 +204,10 @@ async fn within<T>(
     future: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     match deadline {
-        Some(deadline) => timeout_at(deadline, future).await.unwrap_or_else(|_| Err(stage.into())),
         None => future.await,
+        // What a stage before has used up is gone, however fast this one is.
+        Some(deadline) if deadline <= Instant::now() => Err(stage.into()),
+        Some(deadline) => timeout_at(deadline, future).await.unwrap_or_else(|_| Err(stage.into())),
     }
 }
 
