@@ -471,17 +471,34 @@ async fn a_dropped_future_and_a_dropped_connection_close_their_sockets() {
     }
     let mut rest = Vec::new();
     listener.accept().expect("a connection").0.read_to_end(&mut rest).expect("the end");
+}
 
+#[test]
+fn every_handle_that_is_dropped_closes_its_socket() {
+    // The server takes no connection before the one before has ended.
+    let server = Server::start(vec![accepting(""); 7]);
+    let url = || server.url("/");
+    runtime().block_on(async {
+        drop(over_tokio::connect(url()).await.expect("accepted"));
+        let (receiver, sender) = over_tokio::connect(url()).await.expect("accepted").0.into_split();
+        drop((receiver, sender.clone(), sender));
+        drop(over_tokio::connect(url()).await.expect("accepted").0.into_inner());
+    });
+    drop(blocking::connect(url()).expect("accepted"));
+    drop(blocking::connect(url()).expect("accepted").0.into_split().expect("a socket"));
+    drop(blocking::connect(url()).expect("accepted").0.into_inner());
+    assert_eq!(Driver::Blocking.open(url().into()).expect("accepted").answer, "Hello");
+    assert_eq!(server.heads().len(), 7);
+}
+
+#[test]
+fn a_connection_to_ws_can_be_split_for_two_threads() {
     let server = Server::start([accepting("")]);
-    let (ws, _) = over_tokio::connect(server.url("/")).await.expect("accepted");
-    let address = ws.get_ref().get_ref().local_addr().expect("connected");
-    drop(ws);
-    let (sender, receiver) =
-        over_tokio::connect(Server::start([accepting("")]).url("/")).await.expect("accepted").0.into_split();
-    drop((sender, receiver));
-    // The port is free when the socket is gone; the server's end may still be in the way.
-    let free = TcpListener::bind(address);
-    assert!(free.is_ok() || free.is_err_and(|error: io::Error| error.kind() == ErrorKind::AddrInUse));
+    let (mut receiver, sender) =
+        blocking::connect(server.url("/")).expect("accepted").0.into_split().expect("a socket");
+    let thread = std::thread::spawn(move || sender.send("Hello").map(|()| sender));
+    assert_eq!(receiver.recv().expect("open"), Some(Message::from("Hello")));
+    drop(thread.join().expect("no panic").expect("open"));
 }
 
 // Redirects
@@ -574,21 +591,17 @@ fn a_redirect_to_nowhere_is_an_error() {
     for (answer, expected) in [
         ("HTTP/1.1 302 X\r\nContent-Length: 0\r\n\r\n".to_owned(), Location),
         (redirect(302, "/a\r\nLocation: /b"), Location),
-        (redirect(302, "/\u{e4}").replace('\u{e4}', "%zz\u{e4}"), Url(UrlError::Host)),
         (redirect(302, "ftp://a/"), Url(UrlError::Scheme)),
         (redirect(302, "http://[::1/"), Url(UrlError::Host)),
         (redirect(302, "/a#b"), Url(UrlError::Fragment)),
-        (
-            redirect(302, &format!("/{}", "a".repeat(15_000))).replace("/aa", &format!("/{}", "\u{e4}".repeat(400))),
-            Url(UrlError::TooLong { limit: 16 << 10 }),
-        ),
+        (redirect(302, &"/a".repeat(10_000)), Url(UrlError::TooLong { limit: 16 << 10 })),
     ] {
         for driver in DRIVERS {
             let server = Server::start([answer.clone()]);
             let config = Config::DEFAULT.max_head_size(64 << 10);
             let error = driver.open(Connect::to(&server.url("/")).config(config).redirects(1)).expect_err("nowhere");
             let found = matches!(error, Error::Connect(ConnectError::Redirect(found)) if found == expected);
-            assert!(found || expected == Url(UrlError::Host) && answer.contains("%zz"), "{error:?} for {answer:.60}");
+            assert!(found, "{error:?} for {answer:.60}");
         }
     }
 }

@@ -3,9 +3,11 @@
 #[path = "support/server.rs"]
 mod server;
 
+use std::future::Future;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,7 @@ use sockeye::{
     CloseCode, Config, Connect, ConnectError, Error, RedirectError, Timeout, Tls, TlsError, blocking,
     tokio as over_tokio,
 };
+use tokio::io::AsyncReadExt;
 
 const NAME: &str = "server.example";
 
@@ -324,6 +327,17 @@ async fn the_deadline_covers_tls_over_a_ready_made_stream() {
     assert_eq!(begun.elapsed().as_secs(), 10);
 }
 
+#[tokio::test]
+async fn l3_a_future_that_is_dropped_within_tls_closes_its_stream() {
+    let (near, mut far) = tokio::io::duplex(4096);
+    let mut connecting = Box::pin(over_tokio::connect_over(near, Connect::to("wss://a/").tls(Tls::bundled_roots())));
+    assert!(connecting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(connecting);
+    let mut sent = Vec::new();
+    far.read_to_end(&mut sent).await.expect("the end");
+    assert_eq!(sent.first(), Some(&22), "a hello (RFC 8446 §5.1)");
+}
+
 /// Sends a large message, waits for the echo, and closes.
 macro_rules! echo_large {
     ($connecting:expr $(, $await:tt)?) => {{
@@ -441,6 +455,15 @@ fn a_ready_made_stream_is_secured_too() {
         }
         assert!(server.seen().is_open);
     }
+}
+
+#[test]
+fn tls_is_not_divided_between_threads() {
+    let authority = Authority::new("One");
+    let server = TlsServer::start(authority.sign(&[NAME], VALID), [accepting("")]);
+    let (ws, _) = blocking::connect(server.connect(&format!("wss://{NAME}/"), authority.trusted())).expect("trusted");
+    assert_eq!(ws.into_split().expect_err("TLS").kind(), ErrorKind::Unsupported);
+    assert!(server.seen().is_open, "and its end is seen");
 }
 
 #[test]

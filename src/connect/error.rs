@@ -84,6 +84,11 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// Whether a socket was waited for in vain.
+    pub(super) fn is_timeout(&self) -> bool {
+        matches!(self, Self::Connect { source, .. } if source.kind() == io::ErrorKind::TimedOut)
+    }
+
     /// There is nothing to connect to: the resolver answered with nothing, or with nothing for the local address.
     pub(super) fn no_address(host: &str, local: Option<IpAddr>) -> Self {
         let host = host.into();

@@ -161,16 +161,22 @@ fn open_socket(
 ) -> Result<TcpStream, Error> {
     let addresses = in_turn(addresses, connect.local_address);
     let mut left = addresses.len();
-    let mut failure = None;
+    let (mut failure, mut is_late) = (None, false);
     for address in addresses {
-        let remaining = deadline.remaining(Timeout::Connect)?;
-        match open_to(connect, address, remaining.map(|remaining| share(remaining, left))) {
+        let timeout = deadline.remaining(Timeout::Connect)?.map(|remaining| share(remaining, left));
+        match open_to(connect, address, timeout) {
             Ok(socket) => return Ok(socket),
-            Err(error) => failure.get_or_insert(error),
-        };
+            Err(error) => {
+                is_late |= timeout.is_some() && error.is_timeout();
+                failure.get_or_insert(error);
+            }
+        }
         left -= 1;
     }
-    deadline.remaining(Timeout::Connect)?;
+    // What was given up could have come, had there been more time.
+    if is_late {
+        return Err(Timeout::Connect.into());
+    }
     Err(failure.unwrap_or_else(|| ConnectError::no_address(host, connect.local_address)).into())
 }
 

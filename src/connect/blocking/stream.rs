@@ -74,6 +74,23 @@ impl<S: Stream> ClientStream<S> {
     }
 }
 
+impl ClientStream {
+    /// Another handle to the same socket, for another thread.
+    ///
+    /// # Errors
+    /// The system has none to give; or TLS is spoken, whose state cannot be in two places.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        match &self.0 {
+            Layer::Plain(socket) => Ok(Self::plain(socket.try_clone()?)),
+            #[cfg(feature = "rustls")]
+            Layer::Tls(_) => {
+                let why = "a blocking stream with TLS cannot be used by two threads at once; use one thread, or tokio";
+                Err(io::Error::new(ErrorKind::Unsupported, why))
+            }
+        }
+    }
+}
+
 impl<S: Stream> Read for ClientStream<S> {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         match either!(&mut self.0, stream => stream.read(room)) {
