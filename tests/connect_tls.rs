@@ -281,7 +281,8 @@ fn roots_that_are_none_are_an_error_before_a_socket_is_opened() {
 
 #[test]
 fn a_server_without_tls_is_told() {
-    let answers: [(&[u8], fn(&TlsError) -> bool); 3] = [
+    type Answer = (&'static [u8], fn(&TlsError) -> bool);
+    let answers: [Answer; 3] = [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", |error| matches!(error, TlsError::NotTls)),
         (b"", |error| matches!(error, TlsError::Closed)),
         (b"\x15\x03\x03\0\x02\x02\x28", |error| matches!(error, TlsError::Refused(_))),
