@@ -248,6 +248,12 @@ fn roots_come_in_der_and_pem_and_beside_others() {
             let tls = Tls::default().dangerous_accept_any_certificate();
             driver.open(server.connect(&format!("wss://{NAME}/"), tls)).expect("trusted");
         }
+        let mut config = client_config(&authority);
+        config.enable_sni = false;
+        let server = TlsServer::start(self_signed(), [accepting("")]);
+        let tls = Tls::from(config).dangerous_accept_any_certificate();
+        driver.open(server.connect(&format!("wss://{NAME}/"), tls)).expect("trusted");
+        assert_eq!(server.seen().name, None, "all else is as it was configured");
     }
 }
 
