@@ -86,6 +86,8 @@
 //! | `tokio` | [`tokio`] | |
 //! | `futures` | [`futures`], for any executor | |
 //! | `deflate` | permessage-deflate (RFC 7692), where [`Config`] asks for it | |
+//! | `connect` | [`Connect`], and `connect` in [`blocking`] and, with `tokio`, in [`tokio`]: clients from a URL | |
+//! | `rustls` | [`Tls`] for them, so that they reach `wss` | |
 //! | `full` | all of them | |
 //!
 //! Features only add. `default-features = false` is the `no_std + alloc` core.
@@ -101,6 +103,8 @@ extern crate std;
 
 mod close;
 mod config;
+#[cfg(feature = "connect")]
+mod connect;
 mod connection;
 #[cfg(feature = "deflate")]
 pub mod deflate;
@@ -126,6 +130,10 @@ mod writer;
 
 pub use close::{CloseCode, CloseFrame};
 pub use config::{Config, MaskingKey};
+#[cfg(feature = "connect")]
+pub use connect::{Connect, ConnectError, RedirectError};
+#[cfg(feature = "rustls")]
+pub use connect::{Tls, TlsError};
 pub use connection::{Agreed, Closure, Connection, Wants};
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
@@ -144,6 +152,8 @@ pub use io::{Error, LentWriter, Timeout, blocking};
 pub use message::{Event, Kind, Message, Part, Payload, Reply, Text};
 pub use outbox::Outbox;
 pub use reader::{PayloadBuf, Reader, Ready, Step};
+#[cfg(feature = "rustls")]
+pub use rustls;
 pub use timers::{Expired, Time, Timers};
 pub use writer::{Fragments, Prepared, Writer};
 

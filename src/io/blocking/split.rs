@@ -102,6 +102,8 @@ macro_rules! split {
 }
 
 split!(TcpStream);
+#[cfg(feature = "connect")]
+split!(crate::connect::blocking::ClientStream);
 #[cfg(unix)]
 split!(UnixStream);
 
