@@ -99,6 +99,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod backoff;
 mod close;
 mod config;
 mod connection;
@@ -124,6 +125,7 @@ mod timers;
 mod utf8;
 mod writer;
 
+pub use backoff::Backoff;
 pub use close::{CloseCode, CloseFrame};
 pub use config::{Config, MaskingKey};
 pub use connection::{Agreed, Closure, Connection, Wants};
