@@ -7,6 +7,7 @@
 //! closes with code 1000.
 
 use std::error::Error;
+use std::process::ExitCode;
 
 use sockeye::tokio::reconnect::State;
 use sockeye::tokio::{Reconnect, WebSocket};
@@ -18,9 +19,18 @@ use tokio::net::TcpStream;
 mod args;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
     let args = args::parse(&["--url"], &[]);
-    let url = args.text("--url").unwrap_or("ws://127.0.0.1:9001").to_owned();
+    match talk(args.text("--url").unwrap_or("ws://127.0.0.1:9001").to_owned()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn talk(url: String) -> Result<(), Box<dyn Error>> {
     let mut ws = Reconnect::new(move |_attempt| connect(url.clone()));
     let (sender, mut states) = (ws.sender(), ws.states());
 
