@@ -41,6 +41,8 @@
 //! # Ok(()) }
 //! ```
 //!
+//! A client that is to stay connected is a `tokio::Reconnect`; [`Backoff`] has its delays, for clients of any kind.
+//!
 //! # Without one
 //!
 //! [`Connection`] is the protocol alone. **Its reader always uses up its input**, so that nobody has to keep, move or

@@ -567,6 +567,51 @@ async fn a_message_that_was_not_taken_comes_back_and_one_on_its_way_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_of_one_connection_never_goes_out_on_the_next() {
+    let (mut net, mut servers) = Net::new(&[]);
+    net.pipe = 100;
+    let mut ws = net.client();
+    ws.connected().await.expect("open");
+    let server = servers.recv().await.expect("accepted");
+    let sender = ws.sender();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut under_way = pin!(sender.send(vec![1; 100_000]));
+    assert!(under_way.as_mut().poll(&mut cx).is_pending());
+    let mut waiting_for_room = pin!(sender.send(vec![2; 10]));
+    assert!(waiting_for_room.as_mut().poll(&mut cx).is_pending());
+
+    // Nobody polls them before the next connection is there.
+    drop(server);
+    settle(&mut ws).await;
+    ws.connected().await.expect("open");
+    let mut server = servers.recv().await.expect("accepted");
+    let lost = under_way.await.expect_err("lost");
+    assert_eq!((lost.kind(), lost.into_message()), (SendErrorKind::Disconnected, None));
+    let back = waiting_for_room.await.expect_err("not taken");
+    assert_eq!((back.kind(), back.into_message()), (SendErrorKind::Disconnected, Some(vec![2; 10].into())));
+    sender.send("new").await.expect("sent");
+    assert_eq!(server.recv().await.expect("open"), Some(Message::from("new")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn l3_a_send_that_is_dropped_after_its_message_was_taken_still_sends_it_once() {
+    let (mut net, mut servers) = Net::new(&[]);
+    net.pipe = 100;
+    let mut ws = net.client();
+    ws.connected().await.expect("open");
+    let mut server = servers.recv().await.expect("accepted");
+    assert!(ws.send(vec![1; 100_000]).now_or_never().is_none(), "taken, and on its way");
+    assert!(ws.send(vec![2; 10]).now_or_never().is_none(), "not taken");
+    let serving = tokio::spawn(async move {
+        let first = server.recv().await.expect("open").map(Message::into_owned);
+        server.close(CloseCode::NORMAL, "").await.expect("closed");
+        first
+    });
+    assert!(ws.recv().await.expect("no failure").is_none());
+    assert_eq!(serving.await.expect("no panic"), Some(vec![1; 100_000].into()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn m9_a_server_that_reads_slowly_gets_no_more_than_the_outbox_holds() {
     let (mut net, mut servers) = Net::new(&[]);
     net.pipe = 100;

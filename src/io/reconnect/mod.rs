@@ -94,8 +94,9 @@ enum Stage<S: AsyncRead + AsyncWrite + Unpin> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Reconnect<S> {
-    /// A client whose connections `connector` makes, the first one too. It is called before each attempt, and so is the
-    /// place for what changes: a fresh token, another URL, a message to subscribe again. When it fails, the attempt has.
+    /// A client whose connections `connector` makes, the first one too, which is tried again like any other. It is called
+    /// for each attempt, and so is the place for what changes: a fresh token, another URL, a message to subscribe again.
+    /// When it fails, the attempt has.
     pub fn new<F>(mut connector: impl FnMut(Attempt) -> F + Send + 'static) -> Self
     where
         F: Future<Output = Result<WebSocket<S>, Error>> + Send + 'static,
