@@ -713,6 +713,23 @@ async fn states_are_seen_in_order() {
     assert!(seen.iter().zip(starts).all(|(seen, start)| seen.starts_with(start)), "{seen:?}");
 }
 
+#[test]
+fn who_looks_at_a_state_may_send_meanwhile() {
+    let (net, _servers) = Net::new(&[]);
+    let mut ws = net.client();
+    let sender = ws.sender();
+    let states = sender.states();
+    let seen = states.borrow(); // which keeps the next state waiting
+    let closing = std::thread::spawn(move || ws.close(CloseCode::NORMAL, "").now_or_never());
+    while sender.try_send("message").expect_err("disconnected").kind() != SendErrorKind::Ended {
+        std::thread::yield_now();
+    }
+    assert!(matches!(*seen, State::Connecting(_)));
+    drop(seen);
+    closing.join().expect("no panic").expect("at once").expect("closed");
+    assert!(matches!(sender.state(), State::Closed));
+}
+
 #[tokio::test(start_paused = true)]
 async fn l3_every_future_is_dropped_at_every_poll_and_nothing_is_lost_or_begun_anew() {
     let (net, mut servers) = Net::new(&[Fate::Breaks(io::ErrorKind::ConnectionRefused), Fate::Opens]);

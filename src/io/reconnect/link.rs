@@ -29,11 +29,13 @@ struct Slot<S: AsyncRead + AsyncWrite + Unpin> {
     current: Option<Current<S>>,
     /// How many connections there were, so that a message is not half one's and half another's.
     number: u64,
+    /// Whether there will be no other.
+    closed: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     pub(super) fn new() -> Self {
-        let slot = Mutex::new(Slot { current: None, number: 0 });
+        let slot = Mutex::new(Slot { current: None, number: 0, closed: false });
         Self { link: Arc::new(Link { states: watch::Sender::new(State::Connecting(Attempt::default())), slot }) }
     }
 
@@ -57,9 +59,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     /// # Errors
     /// As [`send`](Self::send), and [`SendErrorKind::Full`]: the peer reads too slowly. The message comes back.
     pub fn try_send<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), SendError<'m>> {
-        match &self.link.slot().current {
-            Some(current) => current.try_send(message).map_err(|error| self.link.explained(error)),
-            None => Err(self.link.refused(Some(message.into()))),
+        let slot = self.link.slot();
+        match &slot.current {
+            Some(current) => current.try_send(message).map_err(|error| slot.explained(error)),
+            None => Err(slot.refused(Some(message.into()))),
         }
     }
 
@@ -85,13 +88,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     pub(super) fn enter(&self, state: State, current: Option<Current<S>>) {
         let mut slot = self.link.slot();
         slot.number += u64::from(current.is_some());
+        slot.closed |= matches!(state, State::Closed);
         let lost = std::mem::replace(&mut slot.current, current);
+        drop(slot); // who looks at a state may send meanwhile
         self.link.states.send_if_modified(|latest| {
             let is_old = matches!((&*latest, &state), (State::Closed, State::Closed));
             *latest = state;
             !is_old
         });
-        drop(slot);
         drop(lost); // which tells the peer, where that is of use
     }
 
@@ -112,22 +116,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     ) -> Poll<Result<u64, SendError<'m>>> {
         let slot = self.slot();
         let Some(current) = slot.of(number) else {
-            return Poll::Ready(Err(self.refused(message.take())));
+            return Poll::Ready(Err(slot.refused(message.take())));
         };
         if ready!(current.poll_room(cx)).is_err() {
-            return Poll::Ready(Err(self.refused(message.take())));
+            return Poll::Ready(Err(slot.refused(message.take())));
         }
         // Everyone who sends holds the slot, so the room is still there.
         let sent = message.take().map_or(Ok(()), |message| current.try_send(message));
-        Poll::Ready(sent.map(|()| current.position()).map_err(|error| self.explained(error)))
+        Poll::Ready(sent.map(|()| current.position()).map_err(|error| slot.explained(error)))
     }
 
     fn poll_flushed(&self, cx: &mut Context<'_>, number: u64, position: u64) -> Poll<Result<(), SendErrorKind>> {
         let slot = self.slot();
         let Some(current) = slot.of(number) else {
-            return Poll::Ready(Err(self.refusal()));
+            return Poll::Ready(Err(slot.refusal()));
         };
-        current.poll_flushed(cx, position).map_err(|_| self.refusal())
+        current.poll_flushed(cx, position).map_err(|_| slot.refusal())
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot<S>> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Slot<S> {
+    fn of(&self, number: u64) -> Option<&Current<S>> {
+        self.current.as_ref().filter(|_| self.number == number)
     }
 
     /// An error of the connection, as one of the client: that a connection has ended means little to it.
@@ -143,20 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     fn refusal(&self) -> SendErrorKind {
-        match *self.states.borrow() {
-            State::Closed => SendErrorKind::Ended,
-            _ => SendErrorKind::Disconnected,
-        }
-    }
-
-    fn slot(&self) -> MutexGuard<'_, Slot<S>> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Slot<S> {
-    fn of(&self, number: u64) -> Option<&Current<S>> {
-        self.current.as_ref().filter(|_| self.number == number)
+        if self.closed { SendErrorKind::Ended } else { SendErrorKind::Disconnected }
     }
 }
 

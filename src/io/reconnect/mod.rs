@@ -71,10 +71,15 @@ pub struct Reconnect<S: AsyncRead + AsyncWrite + Unpin> {
     max_retry_after: Duration,
     attempt_timeout: Option<Duration>,
     stage: Stage<S>,
+    /// Why the latest attempt failed, or the latest connection was lost.
     why: Option<Arc<Cause>>,
+    /// How the last connection was closed.
     closure: Option<Closure>,
     sender: Sender<S>,
 }
+
+/// What a hook of [`Reconnect::on_open`] returns: a boxed future.
+pub type Opening<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
 
 type Hook<S> = dyn Fn(&mut WebSocket<S>) -> Opening<'_> + Send + Sync;
 type Connecting<S> = Pin<Box<dyn Future<Output = Result<WebSocket<S>, Error>> + Send>>;
@@ -244,12 +249,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Reconnect<S> {
             let (Stage::Open { receiver, .. } | Stage::Closing(receiver)) = &mut self.stage else {
                 return Poll::Ready(Ok(()));
             };
-            let ended = match ready!(receiver.poll_message(cx)) {
+            let cause = match ready!(receiver.poll_message(cx)) {
                 Ok(true) => return Poll::Ready(Ok(())),
-                Ok(false) => receiver.closure().map(Cause::Closed),
-                Err(error) => Some(Cause::Failed(error)),
+                Ok(false) => receiver.closure().map_or(Error::UnexpectedEof.into(), Cause::Closed),
+                Err(error) => error.into(),
             };
-            self.ended(ended.unwrap_or(Cause::Failed(Error::UnexpectedEof)))?;
+            self.ended(cause)?;
         }
     }
 
@@ -264,7 +269,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Reconnect<S> {
                 }
                 Stage::Connecting(connecting) => match ready!(connecting.as_mut().poll(cx)) {
                     Ok(ws) => self.opened(ws),
-                    Err(error) => self.wait(Cause::Failed(error))?,
+                    Err(error) => self.wait(error.into())?,
                 },
                 Stage::Open { .. } | Stage::Closing(_) | Stage::Closed => return Poll::Ready(Ok(())),
             }
@@ -318,7 +323,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Reconnect<S> {
         let Some(delay) = delay else { return self.end(cause) };
         let delay = delay.saturating_add(cause.retry_after().min(self.max_retry_after));
         let now = Instant::now();
-        let until = now.checked_add(delay).unwrap_or(now + DISTANT);
+        let until = now.checked_add(delay).unwrap_or_else(|| now + DISTANT);
         let why = Arc::new(cause);
         self.why = Some(why.clone());
         self.sender.enter(State::Waiting { until, why }, None);
@@ -371,9 +376,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> fmt::Debug for Reconnect<S> {
             .finish_non_exhaustive()
     }
 }
-
-/// What a hook of [`Reconnect::on_open`] returns: a boxed future.
-pub type Opening<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
 
 /// As good as for ever.
 const DISTANT: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
