@@ -111,6 +111,10 @@ pub enum SendErrorKind {
     /// The connection has ended, by the peer's doing or the transport's.
     #[error("the connection has ended; `closure`, or the error that the receiver was given, says why")]
     Ended,
+    /// A client that reconnects is not connected at present, or lost its connection before it took the message. It
+    /// keeps nothing to send later.
+    #[error("there is no connection at present; send again once it is open, if the message is of use by then")]
+    Disconnected,
     /// The outbox holds its capacity or more.
     #[error("the outbox is full, because the peer reads too slowly; flush it before sending, or drop the message")]
     Full,

@@ -41,6 +41,8 @@
 //! # Ok(()) }
 //! ```
 //!
+//! A client that is to stay connected is a `tokio::Reconnect`; [`Backoff`] has its delays, for clients of any kind.
+//!
 //! # Without one
 //!
 //! [`Connection`] is the protocol alone. **Its reader always uses up its input**, so that nobody has to keep, move or
@@ -101,6 +103,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod backoff;
 mod close;
 mod config;
 #[cfg(feature = "connect")]
@@ -128,6 +131,7 @@ mod timers;
 mod utf8;
 mod writer;
 
+pub use backoff::Backoff;
 pub use close::{CloseCode, CloseFrame};
 pub use config::{Config, MaskingKey};
 #[cfg(feature = "connect")]

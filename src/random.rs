@@ -5,7 +5,6 @@ use core::cell::RefCell;
 use rand::Rng;
 
 /// New bytes. A forked process draws others than its parent (RFC 6455 §10.3: a key must not be known to others).
-#[cfg(feature = "handshake")]
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     seed_after_fork();
     draw()

@@ -38,9 +38,14 @@ impl Args {
         self.named.iter().any(|(name, _)| name == flag)
     }
 
+    #[allow(dead_code, reason = "not every example takes a value")]
+    pub fn text(&self, option: &str) -> Option<&str> {
+        self.named.iter().find(|(name, _)| name == option).map(|(_, value)| &**value)
+    }
+
     #[allow(dead_code, reason = "not every example takes a number")]
     pub fn number(&self, option: &str) -> Option<u16> {
-        let (_, value) = self.named.iter().find(|(name, _)| name == option)?;
+        let value = self.text(option)?;
         value.parse().ok().or_else(|| {
             eprintln!("{option} takes a number from 0 to 65535");
             exit(2);

@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
 use super::headers::Headers;
 use super::lists::Tokens;
@@ -115,6 +116,14 @@ impl Refusal {
     /// The body, at most `Config::max_body_size` bytes of it; empty if the response came from an `http` type.
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// How long the server asks to wait before another attempt, in `Retry-After` (RFC 9110 §10.2.3). `None` also where
+    /// that is a date: its clock is not ours.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let seconds = str::from_utf8(self.headers.get("Retry-After")?).ok()?;
+        let is_number = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| Duration::from_secs(seconds.parse().unwrap_or(u64::MAX)))
     }
 
     /// The versions of the protocol that the server would have accepted (RFC 6455 §4.4).

@@ -86,12 +86,34 @@ pub enum Timeout {
         "the peer did not complete the closing handshake in time; `Config::close_timeout` sets how long it may take"
     )]
     Close,
+    /// An attempt of a client that reconnects took too long, in whatever its connector waited for.
+    #[error("the attempt to connect did not come to an end; `Reconnect::attempt_timeout` sets how long it may take")]
+    Attempt,
 }
 
 impl Error {
     /// Whether a deadline passed.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout(_))
+    }
+
+    /// Whether the same may succeed if it is tried again later, on a new connection: the network failed, a deadline
+    /// passed, the stream ended, or a server refused for the time being, with 408, 425, 429 or a 5xx other than 501 and
+    /// 505.
+    ///
+    /// Not so where the cause is the request, credentials, the certificate, the caller or a peer that breaks the protocol.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Timeout(_) | Self::UnexpectedEof => true,
+            Self::Io(error) => is_transient(error.kind()),
+            #[cfg(feature = "handshake")]
+            Self::Handshake(HandshakeError::Closed) => true,
+            #[cfg(feature = "handshake")]
+            Self::Handshake(error) => matches!(error.status(), Some(408 | 425 | 429 | 500 | 502..=504 | 506..=599)),
+            #[cfg(feature = "handshake")]
+            Self::Rejected(_) => false,
+            Self::Protocol(_) | Self::Send(_) => false,
+        }
     }
 
     /// Whether a non-blocking stream just has nothing to give or no room now. Nothing has failed; call again later.
@@ -135,4 +157,11 @@ impl Timeout {
             Expired::WriteStalled => Some(Self::Write),
         }
     }
+}
+
+/// Whether the network may be better later. A name that cannot be resolved has no kind of its own, and neither have many
+/// other failures of a network; TLS reports what it does not accept, such as a certificate, as invalid data.
+fn is_transient(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::*;
+    !matches!(kind, InvalidInput | InvalidData | PermissionDenied | Unsupported | OutOfMemory | WouldBlock)
 }

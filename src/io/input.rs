@@ -86,6 +86,13 @@ impl Inbound {
         Some(unsafe { self.reader.message_unchecked(kind, place, input.lent()) })
     }
 
+    /// Whether the latest step found a message, and nobody has it yet.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn has_message(&self) -> bool {
+        let ready = self.input.as_deref().and_then(|input| input.ready.as_ref());
+        ready.is_some_and(|ready| matches!(ready.what, What::Message(_)))
+    }
+
     /// The part that the latest step found.
     pub(crate) fn part(&mut self) -> Option<Part<'_>> {
         let input = self.input.as_deref_mut()?;

@@ -10,6 +10,8 @@
 //!  wakers.rs, clock.rs       who is woken, and when
 //!  opening.rs                the opening handshake, before all that
 //!
+//!  reconnect/                a client over tokio that stays connected
+//!
 //!  blocking/                 the same verbs and life cycle over `Read + Write`
 //!
 //!  input.rs, life.rs         what both judge alike
@@ -29,6 +31,8 @@ mod lent;
 mod life;
 #[cfg(any(feature = "tokio", feature = "futures"))]
 mod opening;
+#[cfg(feature = "tokio")]
+pub mod reconnect;
 #[cfg(any(feature = "tokio", feature = "futures"))]
 mod split;
 #[cfg(feature = "tokio")]

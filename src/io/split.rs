@@ -157,6 +157,18 @@ impl<T: Transport> Receiver<T> {
     fn poll_ready(&mut self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Result<(), Error>> {
         self.end.0.lock().poll_receive(&mut self.inbound, cx, wanted)
     }
+
+    /// Whether a message has come, which [`message`](Self::message) then lends, or the connection is closed.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
+        self.poll_ready(cx, Wanted::Messages).map_ok(|()| self.inbound.has_message())
+    }
+
+    /// The message that has come.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn message(&mut self) -> Option<Message<'_>> {
+        self.inbound.message()
+    }
 }
 
 /// Owned messages, until the connection is closed.
@@ -219,8 +231,17 @@ impl<T: Transport> Sender<T> {
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn flush(&self) -> Result<(), Error> {
-        let position = self.both.lock().life.position();
-        poll_fn(|cx| self.both.lock().poll_flushed(cx, position)).await
+        let position = self.position();
+        poll_fn(|cx| self.poll_flushed(cx, position)).await
+    }
+
+    /// Where the stream will be when all that is queued now has reached the kernel.
+    pub(crate) fn position(&self) -> u64 {
+        self.both.lock().life.position()
+    }
+
+    pub(crate) fn poll_flushed(&self, cx: &mut Context<'_>, position: u64) -> Poll<Result<(), Error>> {
+        self.both.lock().poll_flushed(cx, position)
     }
 
     /// Waits until the outbox has room. Accepts nothing.
@@ -228,7 +249,11 @@ impl<T: Transport> Sender<T> {
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn ready(&self) -> Result<(), Error> {
-        poll_fn(|cx| self.both.lock().poll_room(cx)).await
+        poll_fn(|cx| self.poll_room(cx)).await
+    }
+
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.both.lock().poll_room(cx)
     }
 
     /// Writes a message as far as the kernel takes it now, behind what waits already. The rest leaves as soon as the
@@ -378,7 +403,7 @@ impl<T: Transport> Sink<Message<'static>> for Sender<T> {
     type Error = Error;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.both.lock().poll_room(cx)
+        self.poll_room(cx)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message<'static>) -> Result<(), Error> {

@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+pub use super::reconnect::{self, Reconnect};
+
 use super::driver::{Sealed, Transport};
 use super::vectored::with_slices;
 #[cfg(feature = "connect")]

@@ -1,0 +1,76 @@
+//! A client that stays connected: prints what it receives and what becomes of its connection, and sends each line that
+//! it reads.
+//!
+//! `cargo run --release --features full --example reconnect -- --url ws://127.0.0.1:9001`
+//!
+//! Stop the server and start it again. A line that meets no connection is not sent, and said so. The end of the input
+//! closes with code 1000.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use sockeye::tokio::reconnect::State;
+use sockeye::tokio::{Reconnect, WebSocket};
+use sockeye::{CloseCode, client};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
+
+#[path = "support/args.rs"]
+mod args;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let args = args::parse(&["--url"], &[]);
+    match talk(args.text("--url").unwrap_or("ws://127.0.0.1:9001").to_owned()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn talk(url: String) -> Result<(), Box<dyn Error>> {
+    let mut ws = Reconnect::new(move |_attempt| connect(url.clone()));
+    let (sender, mut states) = (ws.sender(), ws.states());
+
+    tokio::spawn(async move {
+        while states.changed().await.is_ok() {
+            match &*states.borrow_and_update() {
+                State::Connecting(attempt) => println!("* connecting, after {} failures", attempt.failures),
+                State::Open => println!("* open"),
+                State::Waiting { until, why } => {
+                    println!("* waiting {:.1?}: {why}", until.duration_since(tokio::time::Instant::now()))
+                }
+                State::Closed => println!("* closed"),
+            }
+        }
+    });
+
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    loop {
+        tokio::select! {
+            message = ws.recv() => match message? {
+                Some(message) => println!("{}", message.as_text().unwrap_or("(binary)")),
+                None => break,
+            },
+            line = lines.next_line() => match line? {
+                Some(line) => {
+                    if let Err(error) = sender.send(&line).await {
+                        println!("* not sent: {error}");
+                    }
+                }
+                None => ws.close(CloseCode::NORMAL, "").await?,
+            },
+        }
+    }
+    Ok(())
+}
+
+async fn connect(url: String) -> Result<WebSocket<TcpStream>, sockeye::Error> {
+    let request = client::Request::get(&url)?;
+    let stream = TcpStream::connect(request.address()).await?;
+    stream.set_nodelay(true)?;
+    let (ws, _response) = WebSocket::client(stream, request).await?;
+    Ok(ws)
+}
