@@ -9,6 +9,7 @@
 //!        │
 //!  wakers.rs, clock.rs       who is woken, and when
 //!  opening.rs                the opening handshake, before all that
+//!  shutdown.rs               the end of many connections at once
 //!
 //!  blocking/                 the same verbs and life cycle over `Read + Write`
 //!
@@ -30,6 +31,8 @@ mod life;
 #[cfg(any(feature = "tokio", feature = "futures"))]
 mod opening;
 #[cfg(any(feature = "tokio", feature = "futures"))]
+mod shutdown;
+#[cfg(any(feature = "tokio", feature = "futures"))]
 mod split;
 #[cfg(feature = "tokio")]
 pub mod tokio;
@@ -44,6 +47,7 @@ mod websocket;
 #[cfg(any(feature = "tokio", feature = "futures"))]
 pub mod asynchronous {
     pub use super::driver::Transport;
+    pub use super::shutdown::{Gone, Shutdown};
     pub use super::split::{Receiver, Sender, SenderFragments};
     pub use super::websocket::{Fragments, WebSocket};
 }

@@ -14,6 +14,7 @@ use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::driver::{Sealed, Transport};
+pub use super::shutdown::{Gone, Shutdown};
 use super::vectored::with_slices;
 use crate::outbox::Outbox;
 use crate::reader::PayloadBuf;

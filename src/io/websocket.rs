@@ -16,6 +16,7 @@ use super::input::Inbound;
 use super::lent::LentWriter;
 use super::life::Wanted;
 use super::opening;
+use super::shutdown::Watch;
 use crate::close::CloseCode;
 use crate::config::Config;
 use crate::connection::{Agreed, Closure, Connection};
@@ -108,6 +109,10 @@ impl<T: Transport> WebSocket<T> {
 
     pub(crate) fn from_parts(inbound: Inbound, shared: Shared<T>) -> Self {
         Self { inbound, shared }
+    }
+
+    pub(crate) fn watch(&mut self, watch: Watch) {
+        self.shared.wakers.watch(watch);
     }
 
     pub(crate) fn into_parts(self) -> (Inbound, Shared<T>) {
