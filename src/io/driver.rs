@@ -32,6 +32,10 @@ pub trait Transport: Sealed + Unpin {
     #[doc(hidden)]
     fn new(stream: Self::Stream) -> Self;
 
+    /// Makes a socket send at once what it is given; other streams are left alone.
+    #[doc(hidden)]
+    fn set_nodelay(&self) {}
+
     /// The stream.
     #[doc(hidden)]
     fn get_ref(&self) -> &Self::Stream;

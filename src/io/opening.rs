@@ -24,6 +24,7 @@ pub(crate) async fn accept<T: Transport>(
     config: &Config,
     answer: impl FnOnce(server::Request) -> Result<server::Accept, Reject>,
 ) -> Result<WebSocket<T>, Error> {
+    transport.set_nodelay();
     let mut opening = Opening::new(transport, config);
     let mut handshake = server::Handshake::new(config);
     let received = opening.receive(|input| handshake.receive(input).transpose()).await?;

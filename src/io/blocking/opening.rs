@@ -30,10 +30,11 @@ impl<S: Stream> WebSocket<S> {
     /// # Errors
     /// The request was rejected, and the client told so; it did not come in time; or the stream failed.
     pub fn accept_with(
-        stream: S,
+        mut stream: S,
         config: &Config,
         answer: impl FnOnce(server::Request) -> Result<server::Accept, Reject>,
     ) -> Result<Self, Error> {
+        let _ = stream.set_nodelay(true); // slower without; what is wrong with the socket will show
         let mut opening = Opening::new(stream, config);
         let mut handshake = server::Handshake::new(config);
         let Some((request, leftover)) = opening.receive(|input| handshake.receive(input).transpose())? else {
