@@ -9,8 +9,9 @@
 
 use std::error::Error;
 use std::future::pending;
+use std::io::{self, Write};
 use std::process::ExitCode;
-use std::{io, thread};
+use std::thread;
 
 use clap::Parser;
 use serde_json::Value;
@@ -93,9 +94,11 @@ async fn connect(args: &Args) -> Result<WebSocket<TcpStream>> {
 
 async fn print_messages(receiver: &mut Receiver<TcpStream>, json: bool) -> Result<()> {
     while let Some(event) = receiver.recv_event().await? {
+        let mut out = io::stdout().lock();
         match event {
-            Event::Message(Message::Text(text)) => println!("{}", if json { pretty(&text) } else { text.to_string() }),
-            Event::Message(Message::Binary(payload)) => println!("({} bytes)", payload.len()),
+            Event::Message(Message::Text(text)) if json => writeln!(out, "{}", pretty(&text))?,
+            Event::Message(Message::Text(text)) => writeln!(out, "{text}")?,
+            Event::Message(Message::Binary(payload)) => writeln!(out, "({} bytes)", payload.len())?,
             Event::Pong(payload) => eprintln!("pong {}", String::from_utf8_lossy(&payload)),
             _ => {}
         }
