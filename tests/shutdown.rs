@@ -281,7 +281,8 @@ async fn a_stream_and_a_sink_in_two_tasks_end_as_well() {
         while let Some(message) = stream.next().await {
             message?;
         }
-        Ok::<_, Error>(drop(sink))
+        drop(sink);
+        Ok::<_, Error>(())
     });
     yield_now().await;
     let begun = begin(&shutdown);
