@@ -96,6 +96,7 @@ impl Inbound {
     }
 
     /// Whether the latest step found a message or a part of one.
+    #[cfg(any(feature = "tokio", feature = "futures"))]
     pub(crate) fn holds_data(&self) -> bool {
         let ready = self.input.as_deref().and_then(|input| input.ready.as_ref());
         ready.is_some_and(|ready| matches!(ready.what, What::Message(_) | What::Piece { .. }))

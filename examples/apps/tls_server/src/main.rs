@@ -1,8 +1,8 @@
 //! A WebSocket server inside of TLS that sends every message back, with a certificate that it makes for itself.
 //!
-//! `cargo run --release -p tls_server -- [PORT]`
+//! `cargo run --release -p tls_server -- [PORT [FILE]]`
 //!
-//! The certificate is written to `certificate.pem` in the directory for temporary files, for a client to trust. Ctrl-C
+//! The certificate is written to `FILE`, for a client to trust, which is `certificate.pem` unless it is said. Ctrl-C
 //! closes every connection with code 1001, and drops after ten seconds what is left.
 
 use std::error::Error;
@@ -18,8 +18,10 @@ use tokio_rustls::rustls::ServerConfig;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let port = std::env::args().nth(1).map_or(Ok(9443), |port| port.parse())?;
-    let tls = TlsAcceptor::from(Arc::new(configuration()?));
+    let mut args = std::env::args().skip(1);
+    let port = args.next().map_or(Ok(9443), |port| port.parse())?;
+    let file = args.next().unwrap_or_else(|| "certificate.pem".into());
+    let tls = TlsAcceptor::from(Arc::new(configuration(&file)?));
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     println!("listening on wss://localhost:{}", listener.local_addr()?.port());
 
@@ -42,12 +44,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Puts `certificate.pem` and its key to use. A real server reads both from files.
-fn configuration() -> Result<ServerConfig, Box<dyn Error>> {
+/// Makes a certificate and its key. A real server reads both from files.
+fn configuration(file: &str) -> Result<ServerConfig, Box<dyn Error>> {
     let made = rcgen::generate_simple_self_signed(["localhost".into(), "127.0.0.1".into()])?;
-    let path = std::env::temp_dir().join("certificate.pem");
-    std::fs::write(&path, made.cert.pem())?;
-    println!("certificate in {}", path.display());
+    std::fs::write(file, made.cert.pem())?;
     let key = made.signing_key.serialize_der().try_into()?;
     let mut tls = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![made.cert.into()], key)?;
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
