@@ -1,4 +1,4 @@
-//! The end of many connections at once, over the asynchronous drivers. Time is tokio's paused clock.
+//! The end of many connections at once, over the asynchronous drivers. Time is tokio's paused clock, where there is any.
 #![cfg(all(feature = "tokio", feature = "futures"))]
 
 use std::future::{Future, pending, ready};
@@ -173,6 +173,26 @@ async fn thousands_end_at_once() {
     assert_eq!(handlers.join_all().await.iter().filter(|ended| ended.is_ok()).count(), 4500);
     assert!(peers.join_all().await.iter().all(|told| told.0 == CloseCode::GOING_AWAY));
     assert_eq!(shutdown.watched(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn l4_no_thread_misses_the_beginning() {
+    for _ in 0..50 {
+        let shutdown = Shutdown::new();
+        let (mut handlers, mut peers) = (JoinSet::new(), JoinSet::new());
+        let mut begun = None;
+        for index in 0..100 {
+            let (end, peer) = pair(&shutdown, Role::Server);
+            handlers.spawn(echo(end));
+            peers.spawn(until_closed(peer));
+            if index == 50 {
+                begun = Some(begin(&shutdown)); // while some wait, some are about to, and some are yet to come
+            }
+        }
+        assert_eq!(begun.expect("begun").await.expect("no panic").dropped, 0);
+        assert!(handlers.join_all().await.iter().all(Result::is_ok));
+        assert!(peers.join_all().await.iter().all(|told| told.0 == CloseCode::GOING_AWAY));
+    }
 }
 
 #[tokio::test(start_paused = true)]
