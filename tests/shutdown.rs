@@ -3,7 +3,8 @@
 
 use std::future::{Future, pending, ready};
 use std::pin::pin;
-use std::task::{Context, Waker};
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
@@ -193,6 +194,28 @@ async fn l4_no_thread_misses_the_beginning() {
         assert!(handlers.join_all().await.iter().all(Result::is_ok));
         assert!(peers.join_all().await.iter().all(|told| told.0 == CloseCode::GOING_AWAY));
     }
+}
+
+/// A task that is never run.
+struct Idle;
+
+impl Wake for Idle {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_that_have_sent_are_forgotten() {
+    let shutdown = Shutdown::new();
+    let (end, mut peer) = pair(&shutdown, Role::Server);
+    let (mut receiver, sender) = end.into_split();
+    assert!(receiver.recv().now_or_never().is_none());
+    let tasks: Vec<_> = (0..100).map(|_| Arc::new(Idle)).collect();
+    for task in &tasks {
+        let waker = Waker::from(task.clone());
+        assert!(pin!(sender.send("Hello")).poll(&mut Context::from_waker(&waker)).is_ready());
+    }
+    peer.send("Hello").await.expect("sent"); // which wakes the transport
+    assert!(tasks.iter().all(|task| Arc::strong_count(task) == 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,6 @@ use std::task::{Context, Poll, Waker};
 use std::vec::Vec;
 
 use super::driver::Transport;
-use super::wakers::{Combined, Side};
 use super::websocket::WebSocket;
 use crate::close::{CloseCode, CloseFrame};
 use crate::error::SendErrorKind;
@@ -149,7 +148,7 @@ struct State {
     order: Option<(CloseCode, Box<str>)>,
     /// The deadline has passed.
     is_over: bool,
-    connections: HashMap<u64, Arc<Combined>>,
+    connections: HashMap<u64, Arc<Bell>>,
     next_key: u64,
     /// How many have gone since the shutdown began.
     gone: usize,
@@ -179,7 +178,7 @@ impl Hub {
     fn wake_connections(state: MutexGuard<'_, State>) {
         let connections: Vec<_> = state.connections.values().cloned().collect();
         drop(state);
-        connections.iter().for_each(|tasks| tasks.wake_all());
+        connections.iter().for_each(|bell| bell.ring());
     }
 
     fn poll_empty(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -193,22 +192,22 @@ impl Hub {
         Poll::Pending
     }
 
-    fn add(&self, tasks: Arc<Combined>) -> u64 {
+    fn add(&self, bell: Arc<Bell>) -> u64 {
         let mut state = self.lock();
         let key = state.next_key;
         state.next_key += 1;
-        state.connections.insert(key, tasks);
+        state.connections.insert(key, bell);
         key
     }
 
     fn remove(&self, key: u64) {
         let mut state = self.lock();
-        let tasks = state.connections.remove(&key);
+        let bell = state.connections.remove(&key);
         state.gone += usize::from(state.order.is_some());
         let waiting = if state.connections.is_empty() { mem::take(&mut state.waiting) } else { Vec::new() };
         drop(state);
         waiting.into_iter().for_each(Waker::wake);
-        drop(tasks);
+        drop(bell);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -216,11 +215,33 @@ impl Hub {
     }
 }
 
+/// Wakes the tasks of one connection.
+#[derive(Default)]
+struct Bell(Mutex<Option<Waker>>);
+
+impl Bell {
+    fn register(&self, new: &Waker) {
+        match &mut *self.lock() {
+            Some(waker) => waker.clone_from(new),
+            none => *none = Some(new.clone()),
+        }
+    }
+
+    fn ring(&self) {
+        let waker = self.lock().take();
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// One connection's part in a shutdown.
 pub(crate) struct Watch {
     hub: Arc<Hub>,
     key: u64,
-    tasks: Arc<Combined>,
+    bell: Arc<Bell>,
     /// The Close that was sent is the shutdown's.
     closed: bool,
 }
@@ -236,14 +257,14 @@ pub(crate) enum Order {
 
 impl Watch {
     fn new(hub: Arc<Hub>) -> Self {
-        let tasks = Arc::<Combined>::default();
-        let key = hub.add(tasks.clone());
-        Self { hub, key, tasks, closed: false }
+        let bell = Arc::<Bell>::default();
+        let key = hub.add(bell.clone());
+        Self { hub, key, bell, closed: false }
     }
 
-    /// Remembers who is to be woken when something begins.
-    pub(crate) fn register(&self, side: Side, task: &Waker) {
-        self.tasks.register(side, task);
+    /// Remembers whom to wake when something begins: the transport's waker, which wakes everyone who waits.
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.bell.register(waker);
     }
 
     /// What there is to do, once the shutdown has begun. Who asks has registered before.

@@ -53,8 +53,9 @@ impl Wakers {
     #[inline]
     pub(crate) fn register(&mut self, side: Side, task: &Waker) -> Option<Waker> {
         if let Self::Watched(watched) = self {
-            watched.watch.register(side, task);
-            return watched.tasks.register(side, task);
+            let combined = watched.tasks.register(side, task);
+            watched.watch.register(combined.as_ref().unwrap_or(task));
+            return combined;
         }
         if let Self::One { waker, waiting } = self {
             let others = *waiting & !(side as u8);
@@ -157,7 +158,7 @@ impl Wakers {
 }
 
 impl Combined {
-    pub(crate) fn register(&self, side: Side, task: &Waker) {
+    fn register(&self, side: Side, task: &Waker) {
         let mut tasks = self.lock();
         match side {
             Side::Receiving => match &mut tasks.receiving {
@@ -169,7 +170,7 @@ impl Combined {
         }
     }
 
-    pub(crate) fn wake_all(&self) {
+    fn wake_all(&self) {
         let tasks = mem::take(&mut *self.lock());
         tasks.receiving.into_iter().chain(tasks.sending).for_each(Waker::wake);
     }
