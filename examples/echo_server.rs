@@ -7,17 +7,18 @@
 //! - `--any-origin` lets browsers connect from any page, not only from those of the same host
 //! - `--no-deflate` accepts no compression, `--context-takeover` lets it keep its windows between messages
 //!
-//! Ctrl-C closes every connection with code 1001.
+//! Ctrl-C closes every connection with code 1001, and drops after ten seconds those whose peers do not answer.
 
-use sockeye::tokio::WebSocket;
+use std::time::Duration;
+
+use sockeye::tokio::{Shutdown, WebSocket};
 use sockeye::{CloseCode, Config, Deflate, Error, Origins};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 
 #[path = "support/args.rs"]
 mod args;
 
-fn main() -> std::io::Result<()> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = args::parse(&["--port", "--threads"], &["--any-origin", "--no-deflate", "--context-takeover"]);
     let deflate = Deflate::DEFAULT.context_takeover(args.has("--context-takeover"));
     let deflate = (!args.has("--no-deflate")).then_some(deflate);
@@ -37,15 +38,19 @@ fn main() -> std::io::Result<()> {
     })
 }
 
-async fn accept_until_stopped(listener: TcpListener, config: Config, origins: Origins<'static>) -> std::io::Result<()> {
-    let stop = watch::Sender::new(());
+async fn accept_until_stopped(
+    listener: TcpListener,
+    config: Config,
+    origins: Origins<'static>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let shutdown = Shutdown::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let (stream, peer) = accepted?;
-                let stopped = stop.subscribe();
+                let shutdown = shutdown.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = echo(stream, &config, origins, stopped).await {
+                    if let Err(error) = echo(stream, &config, origins, shutdown).await {
                         eprintln!("{peer}: {error}");
                     }
                 });
@@ -53,27 +58,16 @@ async fn accept_until_stopped(listener: TcpListener, config: Config, origins: Or
             _ = tokio::signal::ctrl_c() => break,
         }
     }
-    stop.send_replace(());
-    stop.closed().await; // every connection has dropped its receiver
+    let deadline = tokio::time::sleep(Duration::from_secs(10));
+    shutdown.begin(CloseCode::GOING_AWAY, "the server is stopping", deadline).await?;
     Ok(())
 }
 
-async fn echo(
-    stream: TcpStream,
-    config: &Config,
-    origins: Origins<'_>,
-    mut stopped: watch::Receiver<()>,
-) -> Result<(), Error> {
-    stream.set_nodelay(true)?;
-    let mut ws = WebSocket::accept_with(stream, config, |request| request.accept(origins)).await?;
-    loop {
-        tokio::select! {
-            biased;
-            received = ws.recv_with_writer() => match received? {
-                Some((message, writer)) => writer.send(message)?,
-                None => return Ok(()),
-            },
-            _ = stopped.changed() => return ws.close(CloseCode::GOING_AWAY, "the server is stopping").await,
-        }
+async fn echo(stream: TcpStream, config: &Config, origins: Origins<'_>, shutdown: Shutdown) -> Result<(), Error> {
+    let ws = WebSocket::accept_with(stream, config, |request| request.accept(origins)).await?;
+    let mut ws = shutdown.watch(ws);
+    while let Some((message, writer)) = ws.recv_with_writer().await? {
+        writer.send(message)?;
     }
+    Ok(())
 }

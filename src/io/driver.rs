@@ -8,6 +8,7 @@ use super::clock::Clock;
 use super::error::{Error, Timeout};
 use super::input::Inbound;
 use super::life::{Life, Stage, Wanted};
+use super::shutdown::Order;
 use super::wakers::{Side, Wakers};
 use crate::config::Config;
 use crate::connection::Connection;
@@ -29,6 +30,10 @@ pub trait Transport: Sealed + Unpin {
     /// Takes the stream.
     #[doc(hidden)]
     fn new(stream: Self::Stream) -> Self;
+
+    /// Makes a socket send at once what it is given; other streams are left alone.
+    #[doc(hidden)]
+    fn set_nodelay(&self) {}
 
     /// The stream.
     #[doc(hidden)]
@@ -125,7 +130,7 @@ impl<T: Transport> Shared<T> {
     ) -> Poll<Result<(), Error>> {
         self.life.settle_writer();
         // Of many messages that came together, only the first needs to know of the task and the transport.
-        if self.life.may_read() && self.life.parse_whole(inbound, wanted) {
+        if !self.life.writer.is_closed() && self.life.may_read() && self.life.parse_whole(inbound, wanted) {
             self.wakers.settled(Side::Receiving);
             return Poll::Ready(Ok(()));
         }
@@ -149,10 +154,17 @@ impl<T: Transport> Shared<T> {
     }
 
     fn receive(&mut self, inbound: &mut Inbound, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Result<(), Error>> {
+        let order = self.heed_shutdown(cx);
+        if order == Some(Order::End) && !self.life.is_done() {
+            self.finish(inbound);
+        }
         for _ in 0..READS_PER_POLL {
             // What is received may be answered, so there must be room for an answer before it is looked at.
             let parsing = self.life.may_read();
             if parsing && self.parse(inbound, wanted) {
+                if order == Some(Order::Close { discard: true }) && inbound.holds_data() {
+                    continue;
+                }
                 return Poll::Ready(Ok(()));
             }
             if self.life.is_done() {
@@ -184,6 +196,16 @@ impl<T: Transport> Shared<T> {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Does what a shutdown asks for. Who is told to end has nothing more to send.
+    fn heed_shutdown(&mut self, cx: &mut Context<'_>) -> Option<Order> {
+        let order = self.wakers.watched()?.heed(&mut self.life.writer)?;
+        if order == Order::End && self.life.stage == Stage::Open {
+            let _ = self.poll_write(cx); // the Close may be on its way only now
+            self.stall(Timeout::Close);
+        }
+        Some(order)
     }
 
     /// Goes through the input until something wanted is ready.
@@ -266,7 +288,7 @@ impl<T: Transport> Shared<T> {
                 let timers = &mut self.clock.timers;
                 timers.write_blocked(now);
                 if timers.write_stalled(now) {
-                    self.stall();
+                    self.stall(Timeout::Write);
                 }
                 Poll::Pending
             }
@@ -283,10 +305,10 @@ impl<T: Transport> Shared<T> {
         }
     }
 
-    /// The peer takes nothing any more; the receiver finishes.
-    fn stall(&mut self) {
+    /// The peer has let a deadline pass; the receiver finishes.
+    fn stall(&mut self, timeout: Timeout) {
         self.life.stage = Stage::Stalled;
-        self.life.fail(Timeout::Write.into());
+        self.life.fail(timeout.into());
         self.life.abort();
         self.wakers.wake_all();
     }
@@ -349,9 +371,10 @@ impl<T: Transport> Shared<T> {
     ) -> Poll<Result<(), Error>> {
         let combined = self.wakers.register(Side::Sending, cx.waker());
         let cx = &mut context(&combined, cx.waker());
+        let _ = self.heed_shutdown(cx);
         let is_over = self.poll_write(cx).is_ready() || is_enough(self, cx);
         if !is_over && self.clock.poll(cx, false).is_ready() {
-            self.stall();
+            self.stall(Timeout::Write);
         }
         let result = if self.life.is_broken() {
             Poll::Ready(Err(self.sending_failure()))
@@ -368,8 +391,7 @@ impl<T: Transport> Shared<T> {
 
     /// What a sender is told.
     fn sending_failure(&mut self) -> Error {
-        let apart = !matches!(self.wakers, Wakers::One { .. });
-        self.life.sending_failure(apart)
+        self.life.sending_failure(self.wakers.is_shared())
     }
 
     /// Resolves at the end of the connection, for those who only send.

@@ -12,6 +12,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use futures_timer::Delay;
 
 use super::driver::{Sealed, Transport};
+pub use super::shutdown::{Gone, Shutdown};
 use super::vectored::with_slices;
 use crate::outbox::Outbox;
 use crate::timers::Time;

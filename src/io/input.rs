@@ -102,6 +102,13 @@ impl Inbound {
         Some(unsafe { self.reader.part_unchecked(ready, input.lent()) })
     }
 
+    /// Whether the latest step found a message or a part of one.
+    #[cfg(any(feature = "tokio", feature = "futures"))]
+    pub(crate) fn holds_data(&self) -> bool {
+        let ready = self.input.as_deref().and_then(|input| input.ready.as_ref());
+        ready.is_some_and(|ready| matches!(ready.what, What::Message(_) | What::Piece { .. }))
+    }
+
     /// The payload of the ping or pong that the latest step found.
     pub(crate) fn control(&self) -> &[u8] {
         let ready = self.input.as_deref().and_then(|input| Some((input.ready.as_ref()?, input.lent())));

@@ -9,6 +9,7 @@
 //!        │
 //!  wakers.rs, clock.rs       who is woken, and when
 //!  opening.rs                the opening handshake, before all that
+//!  shutdown.rs               the end of many connections at once
 //!
 //!  reconnect/                a client over tokio that stays connected
 //!
@@ -34,6 +35,8 @@ mod opening;
 #[cfg(feature = "tokio")]
 pub mod reconnect;
 #[cfg(any(feature = "tokio", feature = "futures"))]
+mod shutdown;
+#[cfg(any(feature = "tokio", feature = "futures"))]
 mod split;
 #[cfg(feature = "tokio")]
 pub mod tokio;
@@ -48,6 +51,7 @@ mod websocket;
 #[cfg(any(feature = "tokio", feature = "futures"))]
 pub mod asynchronous {
     pub use super::driver::Transport;
+    pub use super::shutdown::{Gone, Shutdown};
     pub use super::split::{Receiver, Sender, SenderFragments};
     pub use super::websocket::{Fragments, WebSocket};
 }

@@ -1,7 +1,8 @@
 //! The opening handshake over an asynchronous transport, under its deadline.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::task::{Context, Poll, ready};
 use std::vec::Vec;
 
@@ -19,18 +20,23 @@ use crate::outbox::Outbox;
 use crate::timers::Timers;
 
 /// Reads a request, and answers it as `answer` decides.
-pub(crate) async fn accept<T: Transport>(
+pub(crate) async fn accept<T: Transport, F: Future<Output = Result<server::Accept, Reject>>>(
     transport: T,
     config: &Config,
-    answer: impl FnOnce(server::Request) -> Result<server::Accept, Reject>,
+    answer: impl FnOnce(server::Request) -> F,
 ) -> Result<WebSocket<T>, Error> {
+    transport.set_nodelay();
     let mut opening = Opening::new(transport, config);
     let mut handshake = server::Handshake::new(config);
     let received = opening.receive(|input| handshake.receive(input).transpose()).await?;
     let Some((request, leftover)) = received else {
         return Err(Error::UnexpectedEof);
     };
-    let mut connection = match request.and_then(answer).and_then(|accept| accept.connect(config)) {
+    let answered = match request {
+        Ok(request) => opening.wait_for(answer(request), config).await,
+        Err(reject) => Err(reject),
+    };
+    let mut connection = match answered.and_then(|accept| accept.connect(config)) {
         Ok(connection) => connection,
         Err(reject) => {
             opening.refuse(&reject).await;
@@ -100,6 +106,24 @@ impl<T: Transport> Opening<T> {
             }
             cx.waker().wake_by_ref();
             Poll::Pending
+        })
+        .await
+    }
+
+    /// Waits for the application's answer. If that takes too long, the client is told so, under a deadline of its own.
+    async fn wait_for<R>(
+        &mut self,
+        answer: impl Future<Output = Result<R, Reject>>,
+        config: &Config,
+    ) -> Result<R, Reject> {
+        let mut answer = pin!(answer);
+        poll_fn(|cx| {
+            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+                return Poll::Ready(answer);
+            }
+            let _ = ready!(self.clock.poll(cx, true));
+            self.clock = Clock::new(Timers::new(config, T::now()));
+            Poll::Ready(Err(Reject::refused(503)))
         })
         .await
     }

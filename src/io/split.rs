@@ -63,9 +63,12 @@ struct ReceivingEnd<T: Transport>(Arc<Both<T>>);
 
 impl<T: Transport> Drop for ReceivingEnd<T> {
     fn drop(&mut self) {
-        let shared = self.0.lock();
+        let mut shared = self.0.lock();
         self.0.receiving.store(false, Ordering::Relaxed);
         shared.wakers.wake_all();
+        let watch = shared.wakers.unwatch();
+        drop(shared); // who is waiting for the end of this connection is woken without the lock
+        drop(watch);
     }
 }
 
@@ -138,6 +141,7 @@ impl<T: Transport> Receiver<T> {
         }
         let Self { inbound, end } = self;
         let both = end.0.clone();
+        let watch = both.lock().wakers.unwatch(); // for this is not the end of the connection
         drop(end);
         both.senders.fetch_add(1, Ordering::Relaxed); // so that dropping the sender is not the end of sending
         drop(sender);
@@ -145,10 +149,12 @@ impl<T: Transport> Receiver<T> {
             Ok(both) => {
                 let mut shared = both.shared.into_inner().unwrap_or_else(PoisonError::into_inner);
                 shared.wakers = Wakers::NONE; // whoever polls next is the only one
+                watch.into_iter().for_each(|watch| shared.wakers.watch(watch));
                 Ok(WebSocket::from_parts(inbound, shared))
             }
             Err(both) => {
                 both.receiving.store(true, Ordering::Relaxed);
+                watch.into_iter().for_each(|watch| both.lock().wakers.watch(watch));
                 Err((Self { inbound, end: ReceivingEnd(both.clone()) }, Sender { both }))
             }
         }

@@ -2,20 +2,27 @@
 //!
 //! The types here are those of [`asynchronous`](crate::asynchronous), where their methods are, over tokio's streams.
 
+#[cfg(not(target_family = "wasm"))]
+use std::any::TypeId;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
+#[cfg(not(target_family = "wasm"))]
+use std::ptr;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+#[cfg(not(target_family = "wasm"))]
+use tokio::net::TcpStream;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 pub use super::reconnect::{self, Reconnect};
 
 use super::driver::{Sealed, Transport};
+pub use super::shutdown::{Gone, Shutdown};
 use super::vectored::with_slices;
 #[cfg(feature = "connect")]
 pub use crate::connect::tokio::{ClientStream, connect, connect_over};
@@ -51,6 +58,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for TokioIo<S> {
 
     fn new(stream: S) -> Self {
         Self(stream)
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn set_nodelay(&self) {
+        if let Some(socket) = as_socket(&self.0) {
+            let _ = socket.set_nodelay(true); // slower without; what is wrong with the socket will show
+        }
     }
 
     fn get_ref(&self) -> &S {
@@ -120,6 +134,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for TokioIo<S> {
     fn wakes_at(sleep: &Sleep) -> Instant {
         sleep.deadline()
     }
+}
+
+/// The stream as the socket that it may be. There is no `'static` here for `Any` to ask for, so that borrowed streams are
+/// accepted too.
+#[cfg(not(target_family = "wasm"))]
+#[allow(unsafe_code)]
+fn as_socket<S>(stream: &S) -> Option<&TcpStream> {
+    let is_socket = typeid::of::<S>() == TypeId::of::<TcpStream>();
+    // SAFETY: the types are equal but for lifetimes, and `TcpStream` has none.
+    is_socket.then(|| unsafe { &*ptr::from_ref(stream).cast() })
 }
 
 impl Time for Instant {

@@ -2,7 +2,7 @@
 
 use std::boxed::Box;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{self, Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use super::input::Inbound;
 use super::lent::LentWriter;
 use super::life::Wanted;
 use super::opening;
+use super::shutdown::Watch;
 use crate::close::CloseCode;
 use crate::config::Config;
 use crate::connection::{Agreed, Closure, Connection};
@@ -59,7 +60,37 @@ impl<T: Transport> WebSocket<T> {
     }
 
     /// Waits for a client's opening handshake and answers as `answer` decides: by path, credentials, [`Origins`],
-    /// subprotocols.
+    /// subprotocols; with any status, headers and body where it refuses.
+    ///
+    #[cfg_attr(feature = "tokio", doc = "```")]
+    #[cfg_attr(not(feature = "tokio"), doc = "```ignore")]
+    /// use sockeye::{Config, Error, Origins, server, tokio::WebSocket};
+    /// use tokio::io::{AsyncRead, AsyncWrite};
+    /// # struct User;
+    /// # fn authenticate(_token: Option<&[u8]>) -> Option<User> { None }
+    ///
+    /// const CONFIG: Config = Config::DEFAULT.max_message_size(1 << 16);
+    ///
+    /// async fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<(WebSocket<S>, Option<User>), Error> {
+    ///     let mut user = None;
+    ///     let answer = |request: server::Request| {
+    ///         if request.path() != "/chat" {
+    ///             return Err(request.reject(404).header("Cache-Control", "no-store").body("there is only /chat\n"));
+    ///         }
+    ///         user = authenticate(request.headers().get("Authorization"));
+    ///         if user.is_none() {
+    ///             return Err(request.reject(401).header("WWW-Authenticate", "Bearer"));
+    ///         }
+    ///         let accept = request.accept(Origins::List(&["https://example.com"]))?; // or 403
+    ///         Ok(accept.select(&["v2.chat", "chat"]).header("Set-Cookie", "seen=1"))
+    ///     };
+    ///     let ws = WebSocket::accept_with(stream, &CONFIG, answer).await?;
+    ///     Ok((ws, user))
+    /// }
+    /// ```
+    ///
+    /// A `TcpStream` of tokio's is told to send at once what it is given, and `ws.get_ref().set_nodelay(false)` takes that
+    /// back. Other streams are left alone: set the option of a socket inside of TLS before.
     ///
     /// # Errors
     /// The request was rejected, and the client told so; it did not come in time; or the stream failed.
@@ -67,6 +98,21 @@ impl<T: Transport> WebSocket<T> {
         stream: T::Stream,
         config: &Config,
         answer: impl FnOnce(server::Request) -> Result<server::Accept, Reject>,
+    ) -> Result<Self, Error> {
+        Self::accept_async(stream, config, |request| future::ready(answer(request))).await
+    }
+
+    /// The same as [`accept_with`](Self::accept_with) where the answer takes time, for instance to look up who it is.
+    ///
+    /// All of it must be done within [`Config::handshake_timeout`]; if the answer is not there by then, the client is
+    /// refused with 503.
+    ///
+    /// # Errors
+    /// As [`accept_with`](Self::accept_with).
+    pub async fn accept_async<F: Future<Output = Result<server::Accept, Reject>>>(
+        stream: T::Stream,
+        config: &Config,
+        answer: impl FnOnce(server::Request) -> F,
     ) -> Result<Self, Error> {
         // What an opening needs is gone before the connection is made, and no task should have room for both.
         Box::pin(opening::accept(T::new(stream), config, answer)).await
@@ -108,6 +154,10 @@ impl<T: Transport> WebSocket<T> {
 
     pub(crate) fn from_parts(inbound: Inbound, shared: Shared<T>) -> Self {
         Self { inbound, shared }
+    }
+
+    pub(crate) fn watch(&mut self, watch: Watch) {
+        self.shared.wakers.watch(watch);
     }
 
     pub(crate) fn into_parts(self) -> (Inbound, Shared<T>) {

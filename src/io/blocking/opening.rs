@@ -25,15 +25,44 @@ impl<S: Stream> WebSocket<S> {
     }
 
     /// Waits for a client's opening handshake and answers as `answer` decides: by path, credentials, [`Origins`],
-    /// subprotocols.
+    /// subprotocols; with any status, headers and body where it refuses.
+    ///
+    /// ```
+    /// use sockeye::{Config, Error, Origins, server, blocking::{Stream, WebSocket}};
+    /// # struct User;
+    /// # fn authenticate(_token: Option<&[u8]>) -> Option<User> { None }
+    ///
+    /// const CONFIG: Config = Config::DEFAULT.max_message_size(1 << 16);
+    ///
+    /// fn accept<S: Stream>(stream: S) -> Result<(WebSocket<S>, Option<User>), Error> {
+    ///     let mut user = None;
+    ///     let answer = |request: server::Request| {
+    ///         if request.path() != "/chat" {
+    ///             return Err(request.reject(404).header("Cache-Control", "no-store").body("there is only /chat\n"));
+    ///         }
+    ///         user = authenticate(request.headers().get("Authorization"));
+    ///         if user.is_none() {
+    ///             return Err(request.reject(401).header("WWW-Authenticate", "Bearer"));
+    ///         }
+    ///         let accept = request.accept(Origins::List(&["https://example.com"]))?; // or 403
+    ///         Ok(accept.select(&["v2.chat", "chat"]).header("Set-Cookie", "seen=1"))
+    ///     };
+    ///     let ws = WebSocket::accept_with(stream, &CONFIG, answer)?;
+    ///     Ok((ws, user))
+    /// }
+    /// ```
+    ///
+    /// A `TcpStream` is told to send at once what it is given ([`set_nodelay`](super::WriteHalf::set_nodelay)), and
+    /// `ws.get_ref().set_nodelay(false)` takes that back.
     ///
     /// # Errors
     /// The request was rejected, and the client told so; it did not come in time; or the stream failed.
     pub fn accept_with(
-        stream: S,
+        mut stream: S,
         config: &Config,
         answer: impl FnOnce(server::Request) -> Result<server::Accept, Reject>,
     ) -> Result<Self, Error> {
+        let _ = stream.set_nodelay(true); // slower without; what is wrong with the socket will show
         let mut opening = Opening::new(stream, config);
         let mut handshake = server::Handshake::new(config);
         let Some((request, leftover)) = opening.receive(|input| handshake.receive(input).transpose())? else {

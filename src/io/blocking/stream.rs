@@ -32,6 +32,15 @@ pub trait WriteHalf: Write {
     /// [`Unsupported`](ErrorKind::Unsupported), or any other: then a write may wait for ever.
     fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()>;
 
+    /// Whether what is written is sent at once (`TCP_NODELAY`), instead of waiting for more where that is not yet
+    /// acknowledged. The driver writes what belongs together in one go, so it asks sockets that it accepts for this.
+    ///
+    /// # Errors
+    /// [`Unsupported`](ErrorKind::Unsupported), as by default, for this is no TCP socket; or the stream's own.
+    fn set_nodelay(&mut self, _nodelay: bool) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
     /// Tells the peer that nothing more will be written. Reading goes on.
     ///
     /// # Errors
@@ -42,7 +51,7 @@ pub trait WriteHalf: Write {
 /// A blocking stream whose reads and writes can be told to end in time: what has both halves.
 ///
 /// The sockets of the standard library are streams. Others become one through a type of yours, which for TLS passes
-/// the timeouts on to the socket below, or through [`Untimed`], which has none:
+/// what it is told on to the socket below, or through [`Untimed`], which has none:
 ///
 /// ```
 /// use std::io::{self, Read, Write};
@@ -67,6 +76,9 @@ pub trait WriteHalf: Write {
 /// impl WriteHalf for Tls {
 ///     fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
 ///         self.socket.set_write_timeout(timeout)
+///     }
+///     fn set_nodelay(&mut self, nodelay: bool) -> io::Result<()> {
+///         self.socket.set_nodelay(nodelay)
 ///     }
 ///     fn shutdown(&mut self) -> io::Result<()> {
 ///         self.session.send_close_notify();
@@ -124,7 +136,7 @@ impl<S: Write> WriteHalf for Untimed<S> {
 }
 
 macro_rules! socket {
-    ($socket:ty) => {
+    ($socket:ty $(, $nodelay:ident)?) => {
         impl ReadHalf for $socket {
             fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
                 Self::set_read_timeout(self, timeout)
@@ -135,6 +147,10 @@ macro_rules! socket {
             fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
                 Self::set_write_timeout(self, timeout)
             }
+
+            $(fn $nodelay(&mut self, nodelay: bool) -> io::Result<()> {
+                Self::$nodelay(self, nodelay)
+            })?
 
             fn shutdown(&mut self) -> io::Result<()> {
                 Self::shutdown(self, std::net::Shutdown::Write)
@@ -156,6 +172,10 @@ macro_rules! pointer {
                 (**self).set_write_timeout(timeout)
             }
 
+            fn set_nodelay(&mut self, nodelay: bool) -> io::Result<()> {
+                (**self).set_nodelay(nodelay)
+            }
+
             fn shutdown(&mut self) -> io::Result<()> {
                 (**self).shutdown()
             }
@@ -163,7 +183,7 @@ macro_rules! pointer {
     };
 }
 
-socket!(TcpStream);
+socket!(TcpStream, set_nodelay);
 #[cfg(unix)]
 socket!(UnixStream);
 pointer!(&mut S);
