@@ -140,7 +140,7 @@ pub use io::futures;
 #[cfg(feature = "tokio")]
 pub use io::tokio;
 #[cfg(feature = "std")]
-pub use io::{Error, LentWriter, Timeout, blocking};
+pub use io::{Error, LentWriter, Timeout, blocking, testing};
 pub use message::{Event, Kind, Message, Part, Payload, Reply, Text};
 pub use outbox::Outbox;
 pub use reader::{PayloadBuf, Reader, Ready, Step};
