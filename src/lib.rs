@@ -85,6 +85,7 @@
 //! | `http` | the same from and to the types of the `http` crate, and extended CONNECT (RFC 8441, 9220) | |
 //! | `tokio` | [`tokio`] | |
 //! | `futures` | [`futures`], for any executor | |
+//! | `serde_json` | messages as JSON: `Message::json`, `parse_json`; needs no `std` | |
 //! | `deflate` | permessage-deflate (RFC 7692), where [`Config`] asks for it | |
 //! | `full` | all of them | |
 //!
@@ -113,6 +114,8 @@ pub mod frame;
 pub mod handshake;
 #[cfg(feature = "std")]
 mod io;
+#[cfg(feature = "serde_json")]
+mod json;
 mod mask;
 mod message;
 mod outbox;
@@ -141,6 +144,8 @@ pub use io::futures;
 pub use io::tokio;
 #[cfg(feature = "std")]
 pub use io::{Error, LentWriter, Timeout, blocking, testing};
+#[cfg(feature = "serde_json")]
+pub use json::JsonError;
 pub use message::{Event, Kind, Message, Part, Payload, Reply, Text};
 pub use outbox::Outbox;
 pub use reader::{PayloadBuf, Reader, Ready, Step};
