@@ -1,7 +1,10 @@
 //! The pairs that are connected in memory, for users' own tests.
 
 use std::io::{ErrorKind, Read, Write};
-use std::task::{Context, Poll, Waker};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,6 +12,7 @@ use futures_util::{SinkExt, StreamExt};
 use sockeye::blocking::{ReadHalf, WriteHalf};
 use sockeye::testing::Pipe;
 use sockeye::{CloseCode, Config, Error, Message, ProtocolError, Timeout, blocking, futures, tokio as over_tokio};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 const LARGE: usize = 300_000; // more than a pair holds
 
@@ -139,13 +143,30 @@ fn a_pipe_keeps_its_timeouts_and_its_capacity() {
 
 #[test]
 fn the_task_that_waits_is_woken() {
+    struct Count(AtomicUsize);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let woken = Arc::new(Count(AtomicUsize::new(0)));
+    let waker = Waker::from(woken.clone());
+    let mut cx = Context::from_waker(&waker);
     let (here, mut there) = Pipe::pair(10);
-    let mut cx = Context::from_waker(Waker::noop());
-    let mut stream = Box::pin(here);
-    let mut bytes = [0; 4];
-    let mut room = tokio::io::ReadBuf::new(&mut bytes);
-    assert!(tokio::io::AsyncRead::poll_read(stream.as_mut(), &mut cx, &mut room).is_pending());
+    let mut here = pin!(here);
+    let mut bytes = [0; 20];
+    let mut room = ReadBuf::new(&mut bytes);
+    assert!(AsyncRead::poll_read(here.as_mut(), &mut cx, &mut room).is_pending());
     there.write_all(b"Hello").expect("room");
-    assert!(matches!(tokio::io::AsyncRead::poll_read(stream.as_mut(), &mut cx, &mut room), Poll::Ready(Ok(()))));
-    assert_eq!(room.filled(), b"Hell");
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+    assert!(AsyncRead::poll_read(here.as_mut(), &mut cx, &mut room).is_ready());
+    assert_eq!(room.filled(), b"Hello");
+
+    assert!(matches!(AsyncWrite::poll_write(here.as_mut(), &mut cx, &[0; 30]), Poll::Ready(Ok(10))));
+    assert!(AsyncWrite::poll_write(here.as_mut(), &mut cx, &[0; 20]).is_pending());
+    there.read_exact(&mut [0; 3]).expect("there");
+    assert_eq!(woken.0.load(Ordering::Relaxed), 2);
+    assert!(AsyncRead::poll_read(here.as_mut(), &mut cx, &mut room).is_pending());
+    drop(there);
+    assert_eq!(woken.0.load(Ordering::Relaxed), 3);
 }
