@@ -59,7 +59,7 @@ fn a_blocking_pair_serves_one_thread_or_several() {
         }
     });
     let (mut receiver, sender) = client.into_split().expect("a pipe");
-    let sending = thread::spawn(move || sender.send(&vec![7; LARGE]).map(|()| sender));
+    let sending = thread::spawn(move || sender.send(vec![7; LARGE]).map(|()| sender));
     assert_eq!(receiver.recv().expect("open").expect("an answer").as_bytes(), vec![7; LARGE]);
     let sender = sending.join().expect("no panic").expect("sent");
     let mut client = receiver.reunite(sender).expect("one connection");
