@@ -41,6 +41,9 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Where another protocol wants a stream of bytes, as yamux, MQTT and SSH do, `into_bytes` makes one of the connection.
+//! `WebSocket::pair` connects a client and a server in memory, for tests; see [`testing`].
+//!
 //! # Without one
 //!
 //! [`Connection`] is the protocol alone. **Its reader always uses up its input**, so that nobody has to keep, move or

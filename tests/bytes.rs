@@ -417,7 +417,7 @@ fn two_threads_go_both_ways_at_once_over_blocking_ends() {
 #[test]
 fn one_blocking_thread_reads_what_is_on_the_way_after_its_shutdown() {
     let (client, mut server) = blocking::WebSocket::pair_with(&CONFIG);
-    server.send(&payload(10_000)).expect("room");
+    server.send(payload(10_000)).expect("room");
     let serving = thread::spawn(move || {
         assert_eq!(server.recv().expect("open").expect("a message").as_bytes(), b"last words");
         assert!(server.recv().expect("closed").is_none());
