@@ -387,7 +387,7 @@ pub(crate) fn advance(
 fn answer(reader: &Reader, writer: &mut Writer, ended: &mut Ended, input: &[u8], result: &Result<Step, ProtocolError>) {
     match result {
         Ok(Step { ready: Some(ready), .. }) if ready.what == What::Ping => {
-            writer.reply(Reply::pong(reader.control_at(ready, input))); // §5.5.2
+            writer.reply(Reply::pong(reader.payload_at(ready, input))); // §5.5.2
         }
         Ok(Step { ready: Some(ready), .. }) if ready.what == What::Close => {
             ended.closed = true;

@@ -41,6 +41,9 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Where another protocol wants a stream of bytes, as yamux, MQTT and SSH do, `into_bytes` makes one of the connection.
+//! `WebSocket::pair` connects a client and a server in memory, for tests; see [`testing`].
+//!
 //! A client that is to stay connected is a `tokio::Reconnect`; [`Backoff`] has its delays, for clients of any kind.
 //!
 //! # Without one
@@ -87,6 +90,7 @@
 //! | `http` | the same from and to the types of the `http` crate, and extended CONNECT (RFC 8441, 9220) | |
 //! | `tokio` | [`tokio`] | |
 //! | `futures` | [`futures`], for any executor | |
+//! | `serde_json` | messages as JSON: `Message::json`, `parse_json`; needs no `std` | |
 //! | `deflate` | permessage-deflate (RFC 7692), where [`Config`] asks for it | |
 //! | `connect` | [`Connect`], and `connect` in [`blocking`] and, with `tokio`, in [`tokio`]: clients from a URL | |
 //! | `rustls` | [`Tls`] for them, so that they reach `wss` | |
@@ -120,6 +124,8 @@ pub mod frame;
 pub mod handshake;
 #[cfg(feature = "std")]
 mod io;
+#[cfg(feature = "serde_json")]
+mod json;
 mod mask;
 mod message;
 mod outbox;
@@ -152,7 +158,9 @@ pub use io::futures;
 #[cfg(feature = "tokio")]
 pub use io::tokio;
 #[cfg(feature = "std")]
-pub use io::{Error, LentWriter, Timeout, blocking};
+pub use io::{Error, LentWriter, Timeout, blocking, testing};
+#[cfg(feature = "serde_json")]
+pub use json::JsonError;
 pub use message::{Event, Kind, Message, Part, Payload, Reply, Text};
 pub use outbox::Outbox;
 pub use reader::{PayloadBuf, Reader, Ready, Step};

@@ -298,11 +298,26 @@ impl<T: Transport> Shared<T> {
     /// Writes as far as the kernel takes it now. When it takes more, the receiver goes on.
     pub(crate) fn write_now(&mut self) {
         let Some(waker) = self.wakers.combined() else { return };
+        let mut cx = Context::from_waker(&waker);
+        let _ = T::poll_unbudgeted(&mut cx, |cx| self.poll_write_and_leave(cx));
+    }
+
+    /// The same for a task that has something to send, and comes back for the rest when it likes.
+    pub(crate) fn poll_write_now(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        let combined = self.wakers.register(Side::Sending, cx.waker());
+        let _ = self.poll_write_and_leave(&mut context(&combined, cx.waker()));
+        self.wakers.settled(Side::Sending);
+        if self.life.is_broken() { Err(self.sending_failure()) } else { Ok(()) }
+    }
+
+    /// Writes for one who does not wait for the rest.
+    fn poll_write_and_leave(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let was_blocked = self.clock.timers.write_deadline().is_some();
-        let blocked = T::poll_unbudgeted(&mut Context::from_waker(&waker), |cx| self.poll_write(cx)).is_pending();
-        if blocked && !was_blocked {
+        let written = self.poll_write(cx);
+        if written.is_pending() && !was_blocked {
             self.wakers.wake_all(); // the receiver has a deadline now
         }
+        written
     }
 
     /// The peer has let a deadline pass; the receiver finishes.

@@ -41,6 +41,14 @@ pub enum Error {
     /// The peer ended the stream without a Close frame (1006), in or between messages.
     #[error("the peer ended the stream without closing the connection; it crashed, or something between us cut it")]
     UnexpectedEof,
+    /// The peer sent a text message where this end takes a stream of bytes. It was told so (1003).
+    #[error("the peer sent a text message, and this end takes bytes only; it is to send them in binary messages")]
+    UnexpectedText,
+    /// A stream of bytes ended, and the peer did not say that it was complete, by closing normally.
+    #[error(
+        "the stream of bytes may be incomplete: the connection ended with {0}, where the peer closes a complete one with 1000"
+    )]
+    Incomplete(CloseCode),
     /// The transport failed.
     #[error("the transport failed: {0}")]
     Io(#[from] io::Error),
@@ -125,6 +133,7 @@ impl Error {
     pub fn close_code(&self) -> Option<CloseCode> {
         match self {
             Self::Protocol(error) => Some(error.close_code()),
+            Self::UnexpectedText => Some(CloseCode::UNSUPPORTED_DATA),
             _ => None,
         }
     }
@@ -143,6 +152,25 @@ impl Error {
 impl From<SendError<'_>> for Error {
     fn from(error: SendError<'_>) -> Self {
         Self::Send(error.kind())
+    }
+}
+
+/// The transport's error as it was, any other inside of one of the kind that fits it best.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error {
+            Error::Io(error) => return error,
+            Error::Protocol(_) | Error::UnexpectedText => io::ErrorKind::InvalidData,
+            Error::Send(SendErrorKind::Closed | SendErrorKind::Ended) => io::ErrorKind::BrokenPipe,
+            Error::Send(SendErrorKind::Full) => io::ErrorKind::WouldBlock,
+            Error::Send(_) => io::ErrorKind::InvalidInput,
+            #[cfg(feature = "handshake")]
+            Error::Handshake(_) | Error::Rejected(_) => io::ErrorKind::InvalidData,
+            Error::Timeout(_) => io::ErrorKind::TimedOut,
+            Error::UnexpectedEof => io::ErrorKind::UnexpectedEof,
+            Error::Incomplete(_) => io::ErrorKind::ConnectionAborted,
+        };
+        Self::new(kind, error)
     }
 }
 

@@ -26,6 +26,9 @@ pub type Receiver<S> = super::split::Receiver<FuturesIo<S>>;
 /// The sending end of a split connection.
 pub type Sender<S> = super::split::Sender<FuturesIo<S>>;
 
+/// A connection as a stream of bytes.
+pub type ByteStream<S> = super::bytes::ByteStream<FuturesIo<S>>;
+
 /// A message that a sender sends in pieces.
 pub type SenderFragments<'a, S> = super::split::SenderFragments<'a, FuturesIo<S>>;
 

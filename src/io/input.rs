@@ -7,7 +7,7 @@ use std::vec::Vec;
 
 use crate::connection::{Ended, advance};
 use crate::error::ProtocolError;
-use crate::message::{Event, Message, Part};
+use crate::message::{Event, Kind, Message, Part};
 use crate::pool;
 use crate::pool::thread::{self, List, Local};
 use crate::reader::{Delivery, Reader, Ready, Step, What};
@@ -109,10 +109,18 @@ impl Inbound {
         ready.is_some_and(|ready| matches!(ready.what, What::Message(_) | What::Piece { .. }))
     }
 
-    /// The payload of the ping or pong that the latest step found.
-    pub(crate) fn control(&self) -> &[u8] {
+    /// The kind of the piece that the latest step found, which stays where it is.
+    pub(crate) fn kind_of_piece(&self) -> Option<Kind> {
+        match self.input.as_deref()?.ready.as_ref()?.what {
+            What::Piece { kind, .. } => Some(kind),
+            _ => None,
+        }
+    }
+
+    /// The payload of the ping, pong or piece that the latest step found, which stays where it is.
+    pub(crate) fn payload(&self) -> &[u8] {
         let ready = self.input.as_deref().and_then(|input| Some((input.ready.as_ref()?, input.lent())));
-        ready.map_or(&[], |(ready, lent)| self.reader.control_at(ready, lent))
+        ready.map_or(&[], |(ready, lent)| self.reader.payload_at(ready, lent))
     }
 
     /// Drops what was not used up: nothing that comes after the end of a connection is of interest.

@@ -6,10 +6,12 @@ use std::io;
 use super::error::{Error, Timeout};
 use super::input::Inbound;
 use super::lent::LentWriter;
+use crate::close::CloseCode;
 use crate::config::Config;
 use crate::connection::{self, Agreed, Backpressure, Closure, Connection, Ended, Wants};
 use crate::error::SendErrorKind;
 use crate::frame::Role;
+use crate::message::Kind;
 use crate::reader::{Delivery, What};
 use crate::timers::Expired;
 
@@ -19,6 +21,28 @@ pub(crate) enum Wanted {
     Messages,
     Events,
     Parts,
+    /// Pieces of binary messages that have bytes, and whatever piece shows that a message is text.
+    Bytes,
+    /// Only the end.
+    Nothing,
+}
+
+impl Wanted {
+    fn delivery(self) -> Delivery {
+        match self {
+            Self::Messages | Self::Events => Delivery::Whole,
+            Self::Parts | Self::Bytes | Self::Nothing => Delivery::Parts,
+        }
+    }
+
+    fn includes(self, what: What, inbound: &Inbound) -> bool {
+        match (self, what) {
+            (Self::Events | Self::Parts, _) => true,
+            (Self::Messages, what) => matches!(what, What::Message(_) | What::Piece { .. }),
+            (Self::Bytes, What::Piece { kind, .. }) => kind == Kind::Text || !inbound.payload().is_empty(),
+            (Self::Bytes | Self::Nothing, _) => false,
+        }
+    }
 }
 
 /// How far a connection has come.
@@ -115,7 +139,6 @@ impl Life {
     /// Goes through the input until something wanted is ready. `on_pong` gets the payload of each pong.
     #[inline]
     pub(crate) fn parse(&mut self, inbound: &mut Inbound, wanted: Wanted, mut on_pong: impl FnMut(&[u8])) -> bool {
-        let delivery = if wanted == Wanted::Parts { Delivery::Parts } else { Delivery::Whole };
         if self.is_done() {
             return false;
         }
@@ -123,13 +146,12 @@ impl Life {
             return true;
         }
         loop {
-            match inbound.step(&mut self.writer, &mut self.ended, delivery) {
-                Ok(Some(What::Message(_) | What::Piece { .. })) => return true,
+            match inbound.step(&mut self.writer, &mut self.ended, wanted.delivery()) {
                 Ok(Some(what)) => {
                     if what == What::Pong {
-                        on_pong(inbound.control());
+                        on_pong(inbound.payload());
                     }
-                    if wanted != Wanted::Messages {
+                    if wanted.includes(what, inbound) {
                         return true;
                     }
                 }
@@ -200,6 +222,20 @@ impl Life {
     pub(crate) fn abort(&mut self) {
         self.lost |= self.pending() > 0;
         self.writer.abort();
+    }
+
+    /// Ends the connection over a text message, for who takes bytes only (§7.4.1).
+    pub(crate) fn refuse_text(&mut self) {
+        // Closed already is as good.
+        let _ = self.writer.close(CloseCode::UNSUPPORTED_DATA, "");
+        self.fail(Error::UnexpectedText);
+    }
+
+    /// Whether a stream of bytes that ends here is complete: only a peer that closes normally says so.
+    pub(crate) fn end_of_bytes(&self) -> Result<(), Error> {
+        let code = self.closure().map_or(CloseCode::ABNORMAL_CLOSURE, |closure| closure.code);
+        let is_complete = matches!(code, CloseCode::NORMAL | CloseCode::NO_STATUS_RECEIVED) && !self.broken;
+        if is_complete { Ok(()) } else { Err(Error::Incomplete(code)) }
     }
 
     /// The failure, the first time it is asked for.

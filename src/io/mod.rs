@@ -4,6 +4,7 @@
 //!  tokio.rs, futures.rs      AsyncRead + AsyncWrite as a `Transport`
 //!        │
 //!  websocket.rs, split.rs    the verbs: recv, send, feed, flush, close …
+//!  bytes/                    the same connection as a stream of bytes
 //!        │
 //!  driver.rs                 the life cycle, against `poll`
 //!        │
@@ -17,9 +18,13 @@
 //!
 //!  input.rs, life.rs         what both judge alike
 //!  lent.rs                   the writer as both lend it
+//!  pieces.rs                 messages as both read them for a stream of bytes
+//!  pipe.rs                   streams in memory, for tests over either
 //! ```
 
 pub mod blocking;
+#[cfg(any(feature = "tokio", feature = "futures"))]
+mod bytes;
 #[cfg(any(feature = "tokio", feature = "futures"))]
 mod clock;
 #[cfg(any(feature = "tokio", feature = "futures"))]
@@ -32,6 +37,8 @@ mod lent;
 mod life;
 #[cfg(any(feature = "tokio", feature = "futures"))]
 mod opening;
+mod pieces;
+mod pipe;
 #[cfg(feature = "tokio")]
 pub mod reconnect;
 #[cfg(any(feature = "tokio", feature = "futures"))]
@@ -50,10 +57,16 @@ mod websocket;
 /// streams.
 #[cfg(any(feature = "tokio", feature = "futures"))]
 pub mod asynchronous {
+    pub use super::bytes::ByteStream;
     pub use super::driver::Transport;
     pub use super::shutdown::{Gone, Shutdown};
     pub use super::split::{Receiver, Sender, SenderFragments};
     pub use super::websocket::{Fragments, WebSocket};
+}
+
+/// Connections for tests: `WebSocket::pair` of each driver makes a client and a server that are connected in memory.
+pub mod testing {
+    pub use super::pipe::Pipe;
 }
 
 pub use error::{Error, Timeout};

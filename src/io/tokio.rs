@@ -39,6 +39,9 @@ pub type Receiver<S> = super::split::Receiver<TokioIo<S>>;
 /// The sending end of a split connection.
 pub type Sender<S> = super::split::Sender<TokioIo<S>>;
 
+/// A connection as a stream of bytes.
+pub type ByteStream<S> = super::bytes::ByteStream<TokioIo<S>>;
+
 /// A message that a sender sends in pieces.
 pub type SenderFragments<'a, S> = super::split::SenderFragments<'a, TokioIo<S>>;
 

@@ -45,8 +45,8 @@ use crate::writer::{Prepared, Writer};
 /// **Every future may be dropped at any await point**: nothing is lost, torn or sent twice. What was accepted stays
 /// accepted. Dropping the `WebSocket` itself drops the stream, without a Close.
 pub struct WebSocket<T: Transport> {
-    inbound: Inbound,
-    shared: Shared<T>,
+    pub(super) inbound: Inbound,
+    pub(super) shared: Shared<T>,
 }
 
 impl<T: Transport> WebSocket<T> {

@@ -233,7 +233,7 @@ impl Reader {
     }
 
     /// The payload of the ping or pong that is ready.
-    pub(crate) fn control_at<'a>(&'a self, ready: &Ready, input: &'a [u8]) -> &'a [u8] {
+    pub(crate) fn payload_at<'a>(&'a self, ready: &Ready, input: &'a [u8]) -> &'a [u8] {
         self.lendable(ready.place, input).unwrap_or_default()
     }
 }

@@ -35,6 +35,7 @@
 //! thread, would wait for each other; [`Config::write_timeout`](crate::Config::write_timeout) ends that. Who sends and
 //! receives much at the same time uses two threads: [`into_split`](WebSocket::into_split).
 
+mod bytes;
 #[cfg(feature = "handshake")]
 mod opening;
 mod split;
@@ -42,6 +43,7 @@ mod state;
 mod stream;
 mod websocket;
 
+pub use bytes::{ByteReader, ByteStream, ByteWriter};
 pub use split::{Receiver, Sender, SenderFragments, from_halves};
 pub use stream::{ReadHalf, Stream, Untimed, WriteHalf};
 pub use websocket::{Fragments, WebSocket};

@@ -33,6 +33,7 @@ use crate::frame::Role;
 use crate::io::error::Error;
 use crate::io::input::Inbound;
 use crate::io::life::Wanted;
+use crate::io::pipe::Pipe;
 use crate::message::{Event, Kind, Message, Part};
 use crate::outbox::Outbox;
 use crate::writer::{Prepared, Writer};
@@ -101,6 +102,7 @@ macro_rules! split {
     };
 }
 
+split!(Pipe);
 split!(TcpStream);
 #[cfg(feature = "connect")]
 split!(crate::connect::blocking::ClientStream);
@@ -240,11 +242,11 @@ impl<W> Line<W> {
 /// The receiving end of a split connection.
 #[must_use = "a connection lives only while its receiver is called"]
 pub struct Receiver<R, W = R> {
-    inbound: Inbound,
-    link: Apart<R, W>,
+    pub(super) inbound: Inbound,
+    pub(super) link: Apart<R, W>,
 }
 
-struct Apart<R, W> {
+pub(super) struct Apart<R, W> {
     stream: R,
     armed: Armed,
     both: Arc<Both<W>>,

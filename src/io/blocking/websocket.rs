@@ -46,12 +46,12 @@ use crate::writer::{Prepared, Writer};
 ///
 /// Dropping the `WebSocket` drops the stream, without a Close.
 pub struct WebSocket<S> {
-    inbound: Inbound,
-    link: Alone<S>,
+    pub(super) inbound: Inbound,
+    pub(super) link: Alone<S>,
 }
 
 /// The stream and the state, in one thread.
-struct Alone<S> {
+pub(super) struct Alone<S> {
     state: State,
     output: Output<S>,
     armed: Armed,
