@@ -86,6 +86,7 @@
 //! | `tokio` | [`tokio`] | |
 //! | `futures` | [`futures`], for any executor | |
 //! | `deflate` | permessage-deflate (RFC 7692), where [`Config`] asks for it | |
+//! | `proxy` | [`Proxy`]: HTTP's CONNECT and SOCKS5 | |
 //! | `full` | all of them | |
 //!
 //! Features only add. `default-features = false` is the `no_std + alloc` core.
@@ -101,6 +102,8 @@ extern crate std;
 
 mod close;
 mod config;
+#[cfg(feature = "proxy")]
+mod connect;
 mod connection;
 #[cfg(feature = "deflate")]
 pub mod deflate;
@@ -126,6 +129,8 @@ mod writer;
 
 pub use close::{CloseCode, CloseFrame};
 pub use config::{Config, MaskingKey};
+#[cfg(feature = "proxy")]
+pub use connect::{Proxy, ProxyError, ProxyUrlError, SocksReply};
 pub use connection::{Agreed, Closure, Connection, Wants};
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;

@@ -1,0 +1,5 @@
+//! Connecting.
+
+mod proxy;
+
+pub use proxy::{Proxy, ProxyError, ProxyUrlError, SocksReply};
