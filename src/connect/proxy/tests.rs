@@ -238,8 +238,9 @@ fn a_proxy_that_wants_credentials_gets_the_blame_right() {
     let with = "http://u:p@proxy.example";
     let basic = "HTTP/1.1 407 \r\nProxy-Authenticate: Negotiate, basic realm=\"x\"\r\nContent-Length: 9\r\n\r\n";
     let silent = "HTTP/1.1 407 \r\n\r\n";
+    let confused = "HTTP/1.0 401 Unauthorized\r\n\r\n";
     let other = "HTTP/1.1 407 \r\nProxy-Authenticate: Negotiate\r\nProxy-Authenticate: Digest realm=\"x\"\r\n\r\n";
-    for answer in [basic, silent] {
+    for answer in [basic, silent, confused] {
         assert!(matches!(answered(HTTP, answer), ProxyError::CredentialsRequired));
         assert!(matches!(answered(with, answer), ProxyError::CredentialsRejected));
     }

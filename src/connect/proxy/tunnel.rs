@@ -152,7 +152,8 @@ impl Answer {
                 // Any of them, whatever its headers say of a body.
                 200..=299 if input.is_empty() => return Ok(true),
                 200..=299 => return Err(ProxyError::EarlyData),
-                407 => return Err(self.unauthenticated(&head.headers)),
+                // Whatever answers a CONNECT is a proxy, and some say 401 to a wrong password.
+                401 | 407 => return Err(self.unauthenticated(&head.headers)),
                 status => {
                     let refusal = Refusal { status, headers: head.headers, body: Vec::new() };
                     return Err(ProxyError::Refused(Box::new(refusal)));
