@@ -86,7 +86,9 @@
 //! | `tokio` | [`tokio`] | |
 //! | `futures` | [`futures`], for any executor | |
 //! | `deflate` | permessage-deflate (RFC 7692), where [`Config`] asks for it | |
-//! | `proxy` | [`Proxy`]: HTTP's CONNECT and SOCKS5 | |
+//! | `connect` | [`Connect`], and `connect` in [`blocking`] and, with `tokio`, in [`tokio`]: clients from a URL | |
+//! | `rustls` | [`Tls`] for them, so that they reach `wss` | |
+//! | `proxy` | [`Proxy`] for them: HTTP's CONNECT and SOCKS5 | |
 //! | `full` | all of them | |
 //!
 //! Features only add. `default-features = false` is the `no_std + alloc` core.
@@ -102,7 +104,7 @@ extern crate std;
 
 mod close;
 mod config;
-#[cfg(feature = "proxy")]
+#[cfg(feature = "connect")]
 mod connect;
 mod connection;
 #[cfg(feature = "deflate")]
@@ -129,8 +131,12 @@ mod writer;
 
 pub use close::{CloseCode, CloseFrame};
 pub use config::{Config, MaskingKey};
+#[cfg(feature = "connect")]
+pub use connect::{Connect, ConnectError, RedirectError};
 #[cfg(feature = "proxy")]
 pub use connect::{Proxy, ProxyError, ProxyUrlError, SocksReply};
+#[cfg(feature = "rustls")]
+pub use connect::{Tls, TlsError};
 pub use connection::{Agreed, Closure, Connection, Wants};
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
@@ -149,6 +155,8 @@ pub use io::{Error, LentWriter, Timeout, blocking};
 pub use message::{Event, Kind, Message, Part, Payload, Reply, Text};
 pub use outbox::Outbox;
 pub use reader::{PayloadBuf, Reader, Ready, Step};
+#[cfg(feature = "rustls")]
+pub use rustls;
 pub use timers::{Expired, Time, Timers};
 pub use writer::{Fragments, Prepared, Writer};
 

@@ -124,6 +124,12 @@ impl Request {
         &self.url.resource
     }
 
+    /// Whether it can be sent: the error that [`write`](Self::write) would have, before there is anything to write to.
+    #[cfg(feature = "connect")]
+    pub(crate) fn check(&self) -> Result<(), HandshakeError> {
+        self.invalid.clone().map_or(Ok(()), |error| Err(error.into()))
+    }
+
     /// Appends the request to `out`, and waits for the response.
     ///
     /// The nonce must be new and unpredictable for each handshake (RFC 6455 §4.1); with `std`,

@@ -246,7 +246,7 @@ pub enum InvalidArgument {
 #[non_exhaustive]
 pub enum UrlError {
     /// A scheme other than ws and wss.
-    #[error("the URL does not begin with ws:// or wss://")]
+    #[error("the URL does not begin with ws:// or wss://; write ws:// for http://, and wss:// for https://")]
     Scheme,
     /// User info before the host.
     #[error("the URL contains user info (`user:password@`); remove it and send an `Authorization` header")]

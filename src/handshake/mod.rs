@@ -69,6 +69,8 @@ pub use reject::{Reject, RejectReason};
 
 #[cfg(feature = "deflate")]
 pub(crate) use self::{error::shown, lists::is_extension_list};
+#[cfg(feature = "connect")]
+pub(crate) use self::{headers::Found, url::MAX_URL_SIZE};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

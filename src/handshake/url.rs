@@ -7,7 +7,7 @@ use super::authority::Authority;
 use super::error::UrlError;
 
 /// Longer URLs are refused, in bytes.
-const MAX_URL_SIZE: usize = 16 << 10;
+pub(crate) const MAX_URL_SIZE: usize = 16 << 10;
 
 #[derive(Clone)]
 pub(crate) struct Url {

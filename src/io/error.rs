@@ -3,6 +3,8 @@
 use std::io;
 
 use crate::close::CloseCode;
+#[cfg(feature = "connect")]
+use crate::connect::ConnectError;
 use crate::error::{ProtocolError, SendError, SendErrorKind};
 #[cfg(feature = "handshake")]
 use crate::handshake::{HandshakeError, Reject};
@@ -21,6 +23,10 @@ pub enum Error {
     /// The caller asked for something that cannot be sent now. The connection is as it was.
     #[error(transparent)]
     Send(#[from] SendErrorKind),
+    /// This client did not come as far as the opening handshake.
+    #[cfg(feature = "connect")]
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// This client's opening handshake failed.
     #[cfg(feature = "handshake")]
     #[error(transparent)]
@@ -40,10 +46,36 @@ pub enum Error {
     Io(#[from] io::Error),
 }
 
-/// A deadline that the peer let pass. Each is a setting of [`Config`](crate::Config).
+/// A deadline that the peer let pass. Each is a setting of [`Config`](crate::Config), those before the opening handshake
+/// of `Connect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Timeout {
+    /// The name of the server was not resolved in time.
+    #[cfg(feature = "connect")]
+    #[error(
+        "the name service did not answer in time; `Connect::connect_timeout` sets how long it may take to reach a server"
+    )]
+    Resolve,
+    /// No address of the server took the connection in time.
+    #[cfg(feature = "connect")]
+    #[error(
+        "the server did not take the connection in time; `Connect::connect_timeout` sets how long it may take to reach it"
+    )]
+    Connect,
+    /// The proxy did not make the tunnel in time.
+    #[cfg(feature = "proxy")]
+    #[error(
+        "the proxy did not connect to the server in time; `Connect::connect_timeout` sets how long it may take to reach it"
+    )]
+    Proxy,
+    /// The server, or a proxy, did not complete the handshake of TLS in time.
+    #[cfg(feature = "rustls")]
+    #[error(
+        "the server did not complete the TLS handshake in time; `Connect::connect_timeout` sets how long it may take to \
+         reach it"
+    )]
+    Tls,
     /// The opening handshake took too long.
     #[error(
         "the peer did not complete the opening handshake in time; `Config::handshake_timeout` sets how long it may take"

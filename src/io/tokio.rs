@@ -15,6 +15,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::driver::{Sealed, Transport};
 use super::vectored::with_slices;
+#[cfg(feature = "connect")]
+pub use crate::connect::tokio::{ClientStream, connect, connect_over};
 use crate::outbox::Outbox;
 use crate::reader::PayloadBuf;
 use crate::timers::Time;

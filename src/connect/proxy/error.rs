@@ -3,7 +3,9 @@
 use std::boxed::Box;
 use std::io;
 
+use crate::connect::ConnectError;
 use crate::handshake::{HeadError, Refusal};
+use crate::io::Error;
 
 /// Why there is no tunnel through the proxy. Nothing was sent to the server. No credentials are shown.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +23,9 @@ pub enum ProxyError {
         #[source]
         error: ProxyUrlError,
     },
+    /// There is no connection to the proxy itself.
+    #[error("the proxy cannot be reached: {0}")]
+    Unreachable(Box<ConnectError>),
     /// The host's name is longer than SOCKS5 can say (RFC 1928 §5).
     #[error("the server's name has more than 255 bytes, which a SOCKS5 proxy cannot be told; use a shorter name")]
     HostTooLong,
@@ -63,6 +68,22 @@ pub enum ProxyError {
     /// The connection to the proxy failed.
     #[error("the connection to the proxy failed: {0}")]
     Io(#[from] io::Error),
+}
+
+impl ProxyError {
+    /// Of the way to the proxy, what is not about time.
+    pub(in crate::connect) fn unreachable(error: Error) -> Error {
+        match error {
+            Error::Connect(error) => Self::Unreachable(Box::new(error)).into(),
+            other => other,
+        }
+    }
+}
+
+impl From<ProxyError> for Error {
+    fn from(error: ProxyError) -> Self {
+        Self::Connect(error.into())
+    }
 }
 
 /// Why a URL names no proxy. It is not shown, for it may contain a password.

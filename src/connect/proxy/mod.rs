@@ -82,13 +82,13 @@ impl Proxy {
     }
 
     /// The proxy on the way to this host, an IPv6 address of which is in its brackets.
-    pub(crate) fn for_target(&self, is_secure: bool, host: &str) -> Result<Option<&ProxyServer>, ProxyError> {
+    pub(crate) fn for_target(&self, is_secure: bool, host: &str) -> Result<Option<Arc<ProxyServer>>, ProxyError> {
         let url = http::Uri::builder().scheme("http").authority(host).path_and_query("/").build();
         if url.is_ok_and(|url| self.no_proxy.intercept(&url).is_none()) {
             return Ok(None);
         }
         match if is_secure { &self.wss } else { &self.ws } {
-            Ok(server) => Ok(server.as_deref()),
+            Ok(server) => Ok(server.clone()),
             Err((variable, error)) => Err(ProxyError::Environment { variable, error: *error }),
         }
     }

@@ -25,6 +25,7 @@ use tokio_socks::{Error as Socks5Error, IntoTargetAddr};
 use super::error::{ProxyError, SocksReply};
 use super::{ProxyServer, Scheme};
 use crate::config::Config;
+use crate::connect::addresses::{bare, literal};
 use crate::handshake::client::{MAX_INTERIM, parse_status};
 use crate::handshake::head::{HeadBuffer, HeadKind};
 use crate::handshake::{Headers, Refusal};
@@ -114,8 +115,8 @@ async fn connect<S: AsyncSocket + Unpin>(
 }
 
 fn connect_request(proxy: &ProxyServer, host: &str, port: u16) -> Vec<u8> {
-    let target = match bare(host).parse() {
-        Ok(IpAddr::V6(address)) => format!("[{address}]:{port}"),
+    let target = match literal(host) {
+        Some(IpAddr::V6(address)) => format!("[{address}]:{port}"),
         _ => format!("{host}:{port}"),
     };
     let authorization = proxy.credentials.as_ref().map_or_else(String::new, |credentials| {
@@ -218,11 +219,6 @@ impl From<Socks5Error> for ProxyError {
             _ => Self::NotSocks,
         }
     }
-}
-
-/// Without the brackets of an IPv6 address.
-fn bare(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 /// tokio's streams, polled. No more is believed to be written than was given.

@@ -45,3 +45,6 @@ mod websocket;
 pub use split::{Receiver, Sender, SenderFragments, from_halves};
 pub use stream::{ReadHalf, Stream, Untimed, WriteHalf};
 pub use websocket::{Fragments, WebSocket};
+
+#[cfg(feature = "connect")]
+pub use crate::connect::blocking::{ClientStream, connect, connect_over};
