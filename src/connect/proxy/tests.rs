@@ -180,9 +180,8 @@ mod over_tokio {
     }
 }
 
-/// RFC 6455 §4.1: for ws on port 80 as well.
 #[test]
-fn rfc_6455_4_1_3_any_success_makes_the_tunnel() {
+fn any_success_makes_the_tunnel() {
     let answers = [
         "HTTP/1.1 200 OK\r\n\r\n",
         "HTTP/1.0 200 Connection established\r\nProxy-Agent: x\r\n\r\n",
@@ -197,7 +196,7 @@ fn rfc_6455_4_1_3_any_success_makes_the_tunnel() {
 }
 
 #[test]
-fn rfc_6455_4_1_3_credentials_go_to_the_proxy() {
+fn credentials_go_to_an_http_proxy() {
     let cases = [
         ("Aladdin:open%20sesame", "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
         ("user:p%40s%3As%2Fw%23%25", "dXNlcjpwQHM6cy93IyU="), // p@s:s/w#%
@@ -296,7 +295,7 @@ const REQUEST: &[u8] = b"\x05\x01\x00\x03\x0eserver.example\x00\x50";
 const SUCCESS: &[u8] = b"\x05\x00\x00\x01\x7f\0\0\x01\x04\x38";
 
 #[test]
-fn rfc_6455_4_1_3_socks5_is_told_the_name() {
+fn socks5_is_told_the_name() {
     let answers = [SUCCESS, b"\x05\0\0\x03\x03abc\0\0", b"\x05\0\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0"];
     for answer in answers {
         for url in [SOCKS, "socks5h://proxy.example"] {
