@@ -9,6 +9,8 @@ use super::proxy::ProxyError;
 #[cfg(feature = "rustls")]
 use super::tls::TlsError;
 use crate::handshake::UrlError;
+#[cfg(feature = "rustls")]
+use crate::io::Error;
 
 /// Why a client did not come as far as the opening handshake. The variants are in the order of the stages; deadlines are
 /// a [`Timeout`](crate::Timeout), and what is wrong with the URL or a header is a
@@ -88,6 +90,16 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// Whether a socket was waited for in vain.
+    pub(super) fn is_timeout(&self) -> bool {
+        match self {
+            Self::Connect { source, .. } => source.kind() == io::ErrorKind::TimedOut,
+            #[cfg(feature = "proxy")]
+            Self::Proxy(ProxyError::Unreachable(error)) => error.is_timeout(),
+            _ => false,
+        }
+    }
+
     /// There is nothing to connect to: the resolver answered with nothing, or with nothing for the local address.
     pub(super) fn no_address(host: &str, local: Option<IpAddr>) -> Self {
         let host = host.into();
@@ -95,6 +107,13 @@ impl ConnectError {
             Some(local) => Self::AddressFamily { host, local },
             None => Self::Resolve { host, source: io::Error::new(io::ErrorKind::NotFound, "it has no address") },
         }
+    }
+}
+
+#[cfg(feature = "rustls")]
+impl From<TlsError> for Error {
+    fn from(error: TlsError) -> Self {
+        ConnectError::from(error).into()
     }
 }
 

@@ -6,7 +6,9 @@ mod timed;
 
 pub use stream::ClientStream;
 
+use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::string::String;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -140,39 +142,46 @@ fn secure<S: Stream>(
     deadline: Deadline,
 ) -> Result<ClientStream<S>, Error> {
     let host = session.host.clone();
-    let mut tls = session.start().map_err(ConnectError::from)?;
+    let mut tls = session.start()?;
     while tls.is_handshaking() {
         if let Err(error) = tls.complete_io(&mut Timed::new(&mut stream, deadline)) {
             deadline.remaining(Timeout::Tls)?;
-            return Err(
-                TlsError::from_io(error, &host).map_or_else(Error::Io, |error| ConnectError::from(error).into())
-            );
+            return Err(TlsError::from_io(error, &host).map_or_else(Error::Io, Error::from));
         }
     }
     Ok(ClientStream::tls_over(stream, tls))
 }
 
-/// The system's resolver cannot be told to end in time, so a thread of its own waits for it.
 fn resolve(host: &str, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>, Error> {
     if let Some(address) = literal(host) {
         return Ok(Vec::from([SocketAddr::new(address, port)]));
     }
-    let failure = |source| ConnectError::Resolve { host: host.into(), source };
-    let name = std::string::String::from(host);
+    let name = String::from(host);
+    let addresses = in_time(deadline, move || Ok((&*name, port).to_socket_addrs()?.collect()))?;
+    Ok(addresses.map_err(|source| ConnectError::Resolve { host: host.into(), source })?)
+}
+
+/// The system's resolver cannot be told to end in time, so a thread of its own waits for it.
+fn in_time<T: Send + 'static>(
+    deadline: Deadline,
+    look_up: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<io::Result<T>, Error> {
+    let remaining = deadline.remaining(Timeout::Resolve)?;
     let (answer, answered) = sync_channel(1);
     let resolver = move || {
-        let addresses = (&*name, port).to_socket_addrs().map(Vec::from_iter);
-        let _ = answer.send(addresses); // nobody may be waiting any more
+        let _ = answer.send(look_up()); // nobody may be waiting any more
     };
-    thread::Builder::new().name("sockeye-resolve".into()).spawn(resolver).map_err(failure)?;
-    let addresses = match deadline.remaining(Timeout::Resolve)? {
+    if let Err(error) = thread::Builder::new().name("sockeye-resolve".into()).spawn(resolver) {
+        return Ok(Err(error));
+    }
+    let answer = match remaining {
         Some(remaining) => answered.recv_timeout(remaining),
         None => answered.recv().map_err(RecvTimeoutError::from),
     };
-    match addresses {
-        Ok(addresses) => Ok(addresses.map_err(failure)?),
+    match answer {
+        Ok(answer) => Ok(answer),
         Err(RecvTimeoutError::Timeout) => Err(Timeout::Resolve.into()),
-        Err(RecvTimeoutError::Disconnected) => Err(failure(std::io::ErrorKind::Other.into()).into()),
+        Err(RecvTimeoutError::Disconnected) => Ok(Err(io::ErrorKind::Other.into())),
     }
 }
 
@@ -185,16 +194,22 @@ fn open_socket(
 ) -> Result<TcpStream, Error> {
     let addresses = in_turn(addresses, connect.local_address);
     let mut left = addresses.len();
-    let mut failure = None;
+    let (mut failure, mut is_late) = (None, false);
     for address in addresses {
-        let remaining = deadline.remaining(Timeout::Connect)?;
-        match open_to(connect, address, remaining.map(|remaining| share(remaining, left))) {
+        let timeout = deadline.remaining(Timeout::Connect)?.map(|remaining| share(remaining, left));
+        match open_to(connect, address, timeout) {
             Ok(socket) => return Ok(socket),
-            Err(error) => failure.get_or_insert(error),
-        };
+            Err(error) => {
+                is_late |= timeout.is_some() && error.is_timeout();
+                failure.get_or_insert(error);
+            }
+        }
         left -= 1;
     }
-    deadline.remaining(Timeout::Connect)?;
+    // What was given up could have come, had there been more time.
+    if is_late {
+        return Err(Timeout::Connect.into());
+    }
     Err(failure.unwrap_or_else(|| ConnectError::no_address(host, connect.local_address)).into())
 }
 
@@ -242,3 +257,35 @@ impl Deadline {
 
 /// A handshake over a slow link takes about so long.
 const SHORTEST_ATTEMPT: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deadline(milliseconds: u64) -> Deadline {
+        Deadline(Instant::now().checked_add(Duration::from_millis(milliseconds)))
+    }
+
+    #[test]
+    fn a_resolver_that_does_not_answer_is_given_up_at_the_deadline() {
+        let (hold, held) = sync_channel::<()>(0);
+        let silent = move || held.recv().map_err(io::Error::other);
+        assert!(matches!(in_time(deadline(5), silent), Err(Error::Timeout(Timeout::Resolve))));
+        drop(hold);
+        assert!(matches!(in_time(deadline(0), || Ok(())), Err(Error::Timeout(Timeout::Resolve))));
+    }
+
+    #[test]
+    fn a_resolver_that_answers_or_dies_ends_the_wait() {
+        for deadline in [deadline(60_000), Deadline(None)] {
+            assert!(matches!(in_time(deadline, || Ok(7)), Ok(Ok(7))));
+            assert!(matches!(in_time(deadline, || Err::<(), _>(io::ErrorKind::NotFound.into())), Ok(Err(_))));
+        }
+    }
+
+    #[test]
+    fn each_address_has_a_share_of_the_time_that_is_worth_an_attempt() {
+        let share = |remaining, left| share(Duration::from_secs(remaining), left).as_secs();
+        assert_eq!((share(10, 1), share(10, 2), share(9, 3), share(10, 20), share(1, 5)), (10, 5, 3, 2, 1));
+    }
+}

@@ -1,6 +1,5 @@
 //! The stream of a client that `connect` made.
 
-use std::boxed::Box;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -18,7 +17,7 @@ pub struct ClientStream<S: Stream = TcpStream>(Layer<S>);
 enum Layer<S: Stream> {
     Plain(S),
     #[cfg(feature = "rustls")]
-    Tls(Box<StreamOwned<ClientConnection, ClientStream<S>>>),
+    Tls(std::boxed::Box<StreamOwned<ClientConnection, ClientStream<S>>>),
 }
 
 /// Does the same to either layer.
@@ -62,7 +61,7 @@ impl<S: Stream> ClientStream<S> {
 
     #[cfg(feature = "rustls")]
     pub(super) fn tls_over(stream: Self, tls: ClientConnection) -> Self {
-        Self(Layer::Tls(Box::new(StreamOwned::new(tls, stream))))
+        Self(Layer::Tls(std::boxed::Box::new(StreamOwned::new(tls, stream))))
     }
 
     /// What the timeouts belong to.
@@ -71,6 +70,23 @@ impl<S: Stream> ClientStream<S> {
             Layer::Plain(stream) => stream,
             #[cfg(feature = "rustls")]
             Layer::Tls(tls) => tls.sock.below(),
+        }
+    }
+}
+
+impl ClientStream {
+    /// Another handle to the same socket, for another thread.
+    ///
+    /// # Errors
+    /// The system has none to give; or TLS is spoken, whose state cannot be in two places.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        match &self.0 {
+            Layer::Plain(socket) => Ok(Self::plain(socket.try_clone()?)),
+            #[cfg(feature = "rustls")]
+            Layer::Tls(_) => {
+                let why = "a blocking stream with TLS cannot be used by two threads at once; use one thread, or tokio";
+                Err(io::Error::new(ErrorKind::Unsupported, why))
+            }
         }
     }
 }

@@ -10,6 +10,9 @@ use std::vec::Vec;
 
 use super::{Proxy, ProxyError, ProxyServer, ProxyUrlError, SocksReply, tunnel_blocking};
 use crate::config::Config;
+use crate::connect::ConnectError;
+use crate::handshake::HeadError;
+use crate::io::Timeout;
 
 const HTTP: &str = "http://proxy.example:3128";
 const SOCKS: &str = "socks5://proxy.example";
@@ -551,22 +554,45 @@ fn p3_nothing_shows_credentials() {
 
 /// What happened, whose fault it is, and what to do about it.
 #[test]
-fn each_error_says_what_to_do() {
-    let refused = |status: u16| answered(HTTP, &format!("HTTP/1.1 {status} No\r\n\r\n")).to_string();
-    let expected: &[(String, &str)] = &[
-        (refused(403), "the proxy refused the tunnel with status 403; its rules do not allow this host or port"),
-        (refused(503), "the proxy refused the tunnel with status 503; it could not reach the server"),
-        (refused(418), "the proxy refused the tunnel with status 418"),
+fn each_error_says_what_happened_and_what_to_do() {
+    let refused = |status: u16| answered(HTTP, &format!("HTTP/1.1 {status} No\r\n\r\n"));
+    let io = io::Error::from(io::ErrorKind::ConnectionReset);
+    let table = [
+        (ProxyUrlError::Syntax.into(), "not like `http://", "must be percent-encoded"),
+        (ProxyUrlError::Scheme.into(), "does not begin with", "kinds that are known"),
+        (ProxyUrlError::Credentials.into(), "cannot be sent", "1 to 255 bytes"),
         (
-            ProxyError::Socks(SocksReply::ConnectionRefused).to_string(),
-            "the proxy made no connection to the server: the server refused the connection; check that it runs, and its port",
+            ProxyError::Environment { variable: "ALL_PROXY", error: ProxyUrlError::Scheme },
+            "environment variable ALL_PROXY is wrong",
+            "kinds that are known",
         ),
-        (
-            ProxyError::CredentialsRequired.to_string(),
-            "the proxy wants a user and a password; put them into its URL, `user:password@` before the host",
-        ),
+        (ProxyError::Unreachable(ConnectError::TlsRequired.into()), "proxy cannot be reached", "change one of them"),
+        (ProxyError::HostTooLong, "more than 255 bytes", "use a shorter name"),
+        (ProxyError::CredentialsRequired, "proxy wants a user and a password", "put them into its URL"),
+        (ProxyError::CredentialsRejected, "proxy does not accept", "correct them"),
+        (ProxyError::UnknownAuthentication, "authentication that is not known", "must allow Basic"),
+        (refused(403), "proxy refused the tunnel with status 403", "do not allow this host"),
+        (refused(405), "status 405", "may be no proxy"),
+        (refused(503), "status 503", "could not reach the server"),
+        (refused(429), "status 429", "slow down"),
+        (ProxyError::Head(HeadError::StartLine), "proxy's answer cannot be read", "may be no HTTP proxy"),
+        (ProxyError::TooManyInterim { limit: 8 }, "more than 8 interim responses", "broken"),
+        (ProxyError::EarlyData, "data behind its answer", "broken or forges data"),
+        (ProxyError::NotSocks, "is not SOCKS5", "check the scheme"),
+        (ProxyError::Closed, "proxy closed the connection", "check the scheme"),
+        (ProxyError::Io(io), "connection to the proxy failed", "connection reset"),
+        (ProxyError::Socks(SocksReply::GeneralFailure), "made no connection", "see its log"),
+        (ProxyError::Socks(SocksReply::NotAllowed), "rules do not allow it", "ask who runs it"),
+        (ProxyError::Socks(SocksReply::NetworkUnreachable), "server's network", "try again later"),
+        (ProxyError::Socks(SocksReply::HostUnreachable), "cannot reach the server", "check the server's name"),
+        (ProxyError::Socks(SocksReply::ConnectionRefused), "server refused the connection", "check that it runs"),
+        (ProxyError::Socks(SocksReply::TtlExpired), "too long", "try again later"),
+        (ProxyError::Socks(SocksReply::CommandNotSupported), "does not connect for others", "use another proxy"),
+        (ProxyError::Socks(SocksReply::AddressNotSupported), "kind of address", "try the server's name"),
     ];
-    for (text, expected) in expected {
-        assert_eq!(text, expected);
+    for (error, what, advice) in table {
+        let text = error.to_string();
+        assert!(text.contains(what) && text.contains(advice), "{text}");
     }
+    assert!(Timeout::Proxy.to_string().contains("`Connect::connect_timeout`"));
 }

@@ -3,7 +3,7 @@
 use super::error::ConnectError;
 
 #[derive(Clone, Default)]
-pub(super) struct Tls;
+pub(super) struct Tls(());
 
 pub(super) enum Session {}
 

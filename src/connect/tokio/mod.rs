@@ -15,6 +15,8 @@ use std::vec::Vec;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
+#[cfg(feature = "rustls")]
+use tokio_rustls::TlsConnector;
 
 #[cfg(feature = "proxy")]
 use super::Hop;
@@ -140,11 +142,9 @@ async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
     session: Session,
 ) -> Result<ClientStream<S>, Error> {
     let Session { config, name, host } = session;
-    match tokio_rustls::TlsConnector::from(config).connect(name, stream).await {
+    match TlsConnector::from(config).connect(name, stream).await {
         Ok(stream) => Ok(ClientStream::tls_over(stream)),
-        Err(error) => {
-            Err(TlsError::from_io(error, &host).map_or_else(Error::Io, |error| ConnectError::from(error).into()))
-        }
+        Err(error) => Err(TlsError::from_io(error, &host).map_or_else(Error::Io, Error::from)),
     }
 }
 
@@ -234,8 +234,10 @@ async fn within<T>(
     future: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     match deadline {
-        Some(deadline) => timeout_at(deadline, future).await.unwrap_or_else(|_| Err(stage.into())),
         None => future.await,
+        // What a stage before has used up is gone, however fast this one is.
+        Some(deadline) if deadline <= Instant::now() => Err(stage.into()),
+        Some(deadline) => timeout_at(deadline, future).await.unwrap_or_else(|_| Err(stage.into())),
     }
 }
 
@@ -247,3 +249,56 @@ impl Connect {
 
 /// The recommended value of RFC 8305 §5.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// An attempt: after so many milliseconds it says this.
+    type Attempt = (u64, Result<&'static str, &'static str>);
+
+    /// The result, when it was there, how many attempts were begun, and how many were held on to.
+    async fn raced(attempts: &[Attempt]) -> (Option<Result<&'static str, &'static str>>, u128, usize, usize) {
+        let (begun, held) = (AtomicUsize::new(0), Arc::new(()));
+        let start = Instant::now();
+        let result = race(attempts.to_vec(), |(delay, result)| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            let held = held.clone();
+            Box::pin(async move {
+                sleep(Duration::from_millis(delay)).await;
+                drop(held);
+                result
+            })
+        })
+        .await;
+        (result, start.elapsed().as_millis(), begun.into_inner(), Arc::strong_count(&held) - 1)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_address_has_the_whole_time_of_the_stagger_for_itself() {
+        assert_eq!(raced(&[(249, Ok("a")), (0, Ok("b"))]).await, (Some(Ok("a")), 249, 1, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_address_begins_after_250_ms_and_the_loser_is_dropped() {
+        assert_eq!(raced(&[(90_000, Ok("a")), (30, Ok("b")), (0, Ok("c"))]).await, (Some(Ok("b")), 280, 2, 0));
+        assert_eq!(raced(&[(300, Ok("a")), (100, Ok("b"))]).await, (Some(Ok("a")), 300, 2, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_address_begins_at_once_when_one_has_failed() {
+        assert_eq!(raced(&[(7, Err("a")), (5, Ok("b"))]).await, (Some(Ok("b")), 12, 2, 0));
+        assert_eq!(raced(&[(300, Err("a")), (90, Err("b")), (5, Ok("c"))]).await, (Some(Ok("c")), 305, 3, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_failure_counts_where_all_fail() {
+        assert_eq!(raced(&[(300, Err("a")), (10, Err("b"))]).await, (Some(Err("b")), 300, 2, 0));
+        assert_eq!(raced(&[]).await, (None, 0, 0, 0));
+    }
+}

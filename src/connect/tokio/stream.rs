@@ -1,6 +1,5 @@
 //! The stream of a client that `connect` made.
 
-use std::boxed::Box;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -18,7 +17,7 @@ pub struct ClientStream<S = TcpStream>(Layer<S>);
 enum Layer<S> {
     Plain(S),
     #[cfg(feature = "rustls")]
-    Tls(Box<TlsStream<ClientStream<S>>>),
+    Tls(std::boxed::Box<TlsStream<ClientStream<S>>>),
 }
 
 /// Does the same to either layer.
@@ -62,7 +61,7 @@ impl<S> ClientStream<S> {
 
     #[cfg(feature = "rustls")]
     pub(super) fn tls_over(stream: TlsStream<Self>) -> Self {
-        Self(Layer::Tls(Box::new(stream)))
+        Self(Layer::Tls(std::boxed::Box::new(stream)))
     }
 }
 

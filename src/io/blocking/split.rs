@@ -103,6 +103,8 @@ macro_rules! split {
 }
 
 split!(TcpStream);
+#[cfg(feature = "connect")]
+split!(crate::connect::blocking::ClientStream);
 #[cfg(unix)]
 split!(UnixStream);
 
