@@ -188,10 +188,13 @@ fn a_proxy_that_is_not_trusted_is_told_nothing() {
     fake.end();
 }
 
+/// What a proxy answers, and whether this is the error for it.
+type Refusal = (&'static [u8], fn(&ProxyError) -> bool);
+
 /// Nothing that was meant for the server comes to a proxy that has refused.
 #[test]
 fn rfc_6455_4_1_4_a_proxy_that_refuses_is_an_error() {
-    let cases: [(&[u8], fn(&ProxyError) -> bool); 5] = [
+    let cases: [Refusal; 5] = [
         (b"HTTP/1.1 407 \r\nContent-Length: 99999\r\n\r\n<html>", |error| {
             matches!(error, ProxyError::CredentialsRequired)
         }),

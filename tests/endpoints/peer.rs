@@ -1,6 +1,6 @@
 //! What `run` tests against other software.
 //!
-//! - `ports COUNT` prints free ports
+//! - `ports COUNT` prints free ports, one a line
 //! - `serve CERTIFICATE KEY` sends every message back, over TLS
 //! - `echo tokio|blocking URL [--root CERTIFICATE] [--proxy URL|environment] [--origin ORIGIN]` says `echoed`, or why not
 
@@ -45,9 +45,8 @@ fn ports(count: &str) -> Outcome {
     let listeners =
         (0..count.parse()?).map(|_: u16| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
     for listener in listeners {
-        print!("{} ", listener.local_addr()?.port());
+        println!("{}", listener.local_addr()?.port());
     }
-    println!();
     Ok(())
 }
 

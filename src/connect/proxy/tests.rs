@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::format;
 use std::io::{self, Read, Write};
-use std::string::{String, ToString};
+use std::string::ToString;
 use std::vec::Vec;
 
 use super::{Proxy, ProxyError, ProxyServer, ProxyUrlError, SocksReply, tunnel_blocking};
