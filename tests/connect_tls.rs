@@ -248,6 +248,12 @@ fn roots_come_in_der_and_pem_and_beside_others() {
             let tls = Tls::default().dangerous_accept_any_certificate();
             driver.open(server.connect(&format!("wss://{NAME}/"), tls)).expect("trusted");
         }
+        let mut config = client_config(&authority);
+        config.enable_sni = false;
+        let server = TlsServer::start(self_signed(), [accepting("")]);
+        let tls = Tls::from(config).dangerous_accept_any_certificate();
+        driver.open(server.connect(&format!("wss://{NAME}/"), tls)).expect("trusted");
+        assert_eq!(server.seen().name, None, "all else is as it was configured");
     }
 }
 
@@ -281,7 +287,8 @@ fn roots_that_are_none_are_an_error_before_a_socket_is_opened() {
 
 #[test]
 fn a_server_without_tls_is_told() {
-    let answers: [(&[u8], fn(&TlsError) -> bool); 3] = [
+    type Answer = (&'static [u8], fn(&TlsError) -> bool);
+    let answers: [Answer; 3] = [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", |error| matches!(error, TlsError::NotTls)),
         (b"", |error| matches!(error, TlsError::Closed)),
         (b"\x15\x03\x03\0\x02\x02\x28", |error| matches!(error, TlsError::Refused(_))),

@@ -91,6 +91,12 @@ impl Tls {
     /// Trusts anyone who answers: what is sent and received **may be read and changed by anyone on the way**. For
     /// experiments alone.
     pub fn dangerous_accept_any_certificate(mut self) -> Self {
+        if let (Trust::Custom, Some(config)) = (self.trust, self.built.get()) {
+            let mut config = ClientConfig::clone(config);
+            let verifier = verifier::anyone(config.crypto_provider());
+            config.dangerous().set_certificate_verifier(verifier);
+            return config.into();
+        }
         self.trust = Trust::Anyone;
         self.rebuilt()
     }
