@@ -94,6 +94,7 @@
 //! | `deflate` | permessage-deflate (RFC 7692), where [`Config`] asks for it | |
 //! | `connect` | [`Connect`], and `connect` in [`blocking`] and, with `tokio`, in [`tokio`]: clients from a URL | |
 //! | `rustls` | [`Tls`] for them, so that they reach `wss` | |
+//! | `proxy` | [`Proxy`] for them: HTTP's CONNECT and SOCKS5 | |
 //! | `full` | all of them | |
 //!
 //! Features only add. `default-features = false` is the `no_std + alloc` core.
@@ -142,6 +143,8 @@ pub use close::{CloseCode, CloseFrame};
 pub use config::{Config, MaskingKey};
 #[cfg(feature = "connect")]
 pub use connect::{Connect, ConnectError, RedirectError};
+#[cfg(feature = "proxy")]
+pub use connect::{Proxy, ProxyError, ProxyUrlError, SocksReply};
 #[cfg(feature = "rustls")]
 pub use connect::{Tls, TlsError};
 pub use connection::{Agreed, Closure, Connection, Wants};

@@ -4,6 +4,8 @@ use std::boxed::Box;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+#[cfg(feature = "proxy")]
+use super::proxy::ProxyError;
 #[cfg(feature = "rustls")]
 use super::tls::TlsError;
 use crate::handshake::UrlError;
@@ -19,10 +21,10 @@ pub enum ConnectError {
     /// A `ws` URL, although TLS is required.
     #[error("the URL is ws://, and `Connect::require_tls` allows wss:// alone; change one of them")]
     TlsRequired,
-    /// A `wss` URL in a build without TLS.
+    /// A `wss` URL, or a proxy's `https` URL, in a build without TLS.
     #[error(
-        "the URL is wss://, and sockeye was built without TLS; enable its feature `rustls`, or make the TLS stream \
-         yourself and give it to `WebSocket::client`"
+        "the URL of the server is wss://, or that of the proxy https://, and sockeye was built without TLS; enable its \
+         feature `rustls`, or make the TLS stream yourself and give it to `WebSocket::client`"
     )]
     TlsUnavailable,
     /// Credentials for a `ws` URL: user info, an `Authorization`, a cookie.
@@ -74,6 +76,10 @@ pub enum ConnectError {
         /// What the system said.
         source: io::Error,
     },
+    /// The way through the proxy failed.
+    #[cfg(feature = "proxy")]
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// TLS failed. Nothing of the handshake was sent (RFC 6455 §4.1).
     #[cfg(feature = "rustls")]
     #[error(transparent)]
@@ -86,7 +92,12 @@ pub enum ConnectError {
 impl ConnectError {
     /// Whether a socket was waited for in vain.
     pub(super) fn is_timeout(&self) -> bool {
-        matches!(self, Self::Connect { source, .. } if source.kind() == io::ErrorKind::TimedOut)
+        match self {
+            Self::Connect { source, .. } => source.kind() == io::ErrorKind::TimedOut,
+            #[cfg(feature = "proxy")]
+            Self::Proxy(ProxyError::Unreachable(error)) => error.is_timeout(),
+            _ => false,
+        }
     }
 
     /// There is nothing to connect to: the resolver answered with nothing, or with nothing for the local address.

@@ -4,6 +4,7 @@
 //!  Connect         what is wanted, the same for every driver; everything that can be wrong with it is found first
 //!     │ plan
 //!  tokio, blocking   dial: resolve, open the socket           ─┐
+//!     │              through a proxy: TLS to it, a tunnel      │
 //!     │              secure: TLS                               ├─ connect_timeout
 //!     │              the opening handshake of `WebSocket`     ─── Config::handshake_timeout
 //!     │ follow
@@ -14,6 +15,8 @@ mod addresses;
 pub(crate) mod blocking;
 mod credentials;
 mod error;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod redirect;
 mod target;
 #[cfg(feature = "rustls")]
@@ -25,6 +28,8 @@ mod tls;
 pub(crate) mod tokio;
 
 pub use error::{ConnectError, RedirectError};
+#[cfg(feature = "proxy")]
+pub use proxy::{Proxy, ProxyError, ProxyUrlError, SocksReply};
 #[cfg(feature = "rustls")]
 pub use tls::{Tls, TlsError};
 
@@ -32,10 +37,14 @@ use std::boxed::Box;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::string::String;
+#[cfg(feature = "proxy")]
+use std::sync::Arc;
 use std::time::Duration;
 use std::vec::Vec;
 
 use credentials::{Authorization, is_secret};
+#[cfg(feature = "proxy")]
+use proxy::ProxyServer;
 use redirect::MAX_REDIRECTS;
 use target::Target;
 #[cfg(not(feature = "rustls"))]
@@ -88,6 +97,8 @@ pub struct Connect {
     plaintext_credentials: bool,
     require_tls: bool,
     tls: Tls,
+    #[cfg(feature = "proxy")]
+    proxy: Option<Proxy>,
     config: Config,
     connect_timeout: Option<Duration>,
     addresses: Option<Vec<SocketAddr>>,
@@ -112,6 +123,8 @@ impl Connect {
             plaintext_credentials: false,
             require_tls: false,
             tls: Tls::default(),
+            #[cfg(feature = "proxy")]
+            proxy: None,
             config: Config::DEFAULT,
             connect_timeout: Some(CONNECT_TIMEOUT),
             addresses: None,
@@ -177,21 +190,29 @@ impl Connect {
         self
     }
 
+    /// Goes through this proxy, but for the hosts it is not for. [`tls`](Self::tls) is for a proxy that wants TLS too. None
+    /// is used unless asked for, whatever the environment says.
+    #[cfg(feature = "proxy")]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
     /// Limits, compression and deadlines of the connection, that of the opening handshake too.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
     }
 
-    /// How long it may take to get as far as the opening handshake: to resolve the name, open the socket and speak TLS,
-    /// all together. A redirect starts it anew. `None` leaves it to the system, which may take minutes.
+    /// How long it may take to get as far as the opening handshake: to resolve the name, open the socket, get through a
+    /// proxy and speak TLS, all together. A redirect starts it anew. `None` leaves it to the system, which may take minutes.
     pub fn connect_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
     /// Connects to one of these addresses, instead of those of the host's name. All else, the certificate too, goes by
-    /// the URL.
+    /// the URL. A proxy is asked for the first of them.
     pub fn addresses(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.addresses = Some(addresses.into_iter().collect());
         self
@@ -227,6 +248,19 @@ impl Connect {
         }
         let session = Some(self.tls.session(request.host())?);
         Ok(Plan { request, session })
+    }
+
+    /// The proxy on the way to this server, if there is one.
+    #[cfg(feature = "proxy")]
+    fn hop(&self, request: &client::Request) -> Result<Option<Hop>, ConnectError> {
+        let Some(proxy) = &self.proxy else { return Ok(None) };
+        let Some(server) = proxy.for_target(request.is_secure(), request.host())? else { return Ok(None) };
+        let session = if server.is_tls() { Some(self.tls.session(server.host())?) } else { None };
+        let (host, port) = match self.addresses.as_ref().and_then(|addresses| addresses.first()) {
+            Some(address) => (std::format!("{}", address.ip()), address.port()),
+            None => (request.host().into(), request.port()),
+        };
+        Ok(Some(Hop { server, session, host, port }))
     }
 
     fn allow_plaintext(&self, target: &Target) -> Result<(), ConnectError> {
@@ -297,6 +331,16 @@ struct Plan {
     request: client::Request,
     /// For `wss`.
     session: Option<tls::Session>,
+}
+
+/// A proxy, and what to ask it for.
+#[cfg(feature = "proxy")]
+struct Hop {
+    server: Arc<ProxyServer>,
+    /// For TLS to the proxy itself.
+    session: Option<tls::Session>,
+    host: String,
+    port: u16,
 }
 
 /// As long as browsers' patience, and far less than the minutes of a system's own.

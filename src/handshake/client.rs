@@ -405,7 +405,7 @@ impl Response {
 
 /// `HTTP-version SP status-code SP [ reason-phrase ]` (RFC 9112 §4). The space behind the code may be missing, as it is
 /// with some servers.
-fn parse_status(line: &[u8]) -> Result<u16, HeadError> {
+pub(crate) fn parse_status(line: &[u8]) -> Result<u16, HeadError> {
     let status = line.strip_prefix(b"HTTP/1.1 ").or(line.strip_prefix(b"HTTP/1.0 ")).ok_or(HeadError::StartLine)?;
     let (code, reason) = status.split_first_chunk::<3>().ok_or(HeadError::StartLine)?;
     let code = str::from_utf8(code).ok().filter(|code| code.bytes().all(|digit| digit.is_ascii_digit()));
@@ -416,7 +416,7 @@ fn parse_status(line: &[u8]) -> Result<u16, HeadError> {
 }
 
 /// More interim responses than this are no sign of a working server.
-const MAX_INTERIM: usize = 8;
+pub(crate) const MAX_INTERIM: usize = 8;
 
 /// What the request says of itself, or must not say.
 const RESERVED: &[&str] = &[

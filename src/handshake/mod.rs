@@ -49,7 +49,7 @@ mod authority;
 mod body;
 pub mod client;
 mod error;
-mod head;
+pub(crate) mod head;
 mod headers;
 #[cfg(feature = "http")]
 mod http;

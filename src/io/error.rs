@@ -71,7 +71,13 @@ pub enum Timeout {
         "the server did not take the connection in time; `Connect::connect_timeout` sets how long it may take to reach it"
     )]
     Connect,
-    /// The server did not complete the handshake of TLS in time.
+    /// The proxy did not make the tunnel in time.
+    #[cfg(feature = "proxy")]
+    #[error(
+        "the proxy did not connect to the server in time; `Connect::connect_timeout` sets how long it may take to reach it"
+    )]
+    Proxy,
+    /// The server, or a proxy, did not complete the handshake of TLS in time.
     #[cfg(feature = "rustls")]
     #[error(
         "the server did not complete the TLS handshake in time; `Connect::connect_timeout` sets how long it may take to \

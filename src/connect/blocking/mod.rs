@@ -1,7 +1,7 @@
 //! Connecting with a thread that waits.
 
 mod stream;
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "proxy"))]
 mod timed;
 
 pub use stream::ClientStream;
@@ -16,12 +16,17 @@ use std::vec::Vec;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "proxy"))]
 use self::timed::Timed;
+#[cfg(feature = "proxy")]
+use super::Hop;
 use super::addresses::{in_turn, literal};
 use super::error::ConnectError;
+#[cfg(feature = "proxy")]
+use super::proxy::{ProxyError, tunnel_blocking};
+use super::tls::Session;
 #[cfg(feature = "rustls")]
-use super::tls::{Session, TlsError};
+use super::tls::TlsError;
 use super::{Connect, Plan};
 use crate::handshake::client;
 use crate::io::blocking::{Stream, WebSocket};
@@ -76,6 +81,10 @@ fn attempt(connect: &Connect) -> Result<(WebSocket<ClientStream>, client::Respon
 
 /// A stream to the server, whatever it leads through.
 fn dial(connect: &Connect, request: &client::Request, deadline: Deadline) -> Result<ClientStream, Error> {
+    #[cfg(feature = "proxy")]
+    if let Some(hop) = connect.hop(request)? {
+        return through(connect, hop, deadline);
+    }
     let addresses = match &connect.addresses {
         Some(addresses) => addresses.clone(),
         None => resolve(request.host(), request.port(), deadline)?,
@@ -84,21 +93,45 @@ fn dial(connect: &Connect, request: &client::Request, deadline: Deadline) -> Res
     Ok(ClientStream::plain(socket))
 }
 
+#[cfg(feature = "proxy")]
+fn through(connect: &Connect, hop: Hop, deadline: Deadline) -> Result<ClientStream, Error> {
+    let Hop { server, session, host, port } = hop;
+    let to_proxy = || {
+        let addresses = resolve(server.host(), server.port(), deadline)?;
+        let socket = open_socket(connect, server.host(), addresses, deadline)?;
+        within_tls(ClientStream::plain(socket), session, deadline)
+    };
+    let mut stream = to_proxy().map_err(ProxyError::unreachable)?;
+    if let Err(error) = tunnel_blocking(&server, Timed::new(&mut stream, deadline), &host, port, &connect.config) {
+        deadline.remaining(Timeout::Proxy)?;
+        return Err(error.into());
+    }
+    Ok(stream)
+}
+
 /// The two handshakes, where there are two.
 fn open<S: Stream>(
     connect: &Connect,
     plan: Plan,
     stream: ClientStream<S>,
-    #[cfg_attr(not(feature = "rustls"), allow(unused_variables))] deadline: Deadline,
+    deadline: Deadline,
 ) -> Result<(WebSocket<ClientStream<S>>, client::Response), Error> {
-    let stream = match plan.session {
-        None => stream,
+    let stream = within_tls(stream, plan.session, deadline)?;
+    WebSocket::client_with(stream, plan.request, &connect.config)
+}
+
+fn within_tls<S: Stream>(
+    stream: ClientStream<S>,
+    session: Option<Session>,
+    #[cfg_attr(not(feature = "rustls"), allow(unused_variables))] deadline: Deadline,
+) -> Result<ClientStream<S>, Error> {
+    match session {
+        None => Ok(stream),
         #[cfg(feature = "rustls")]
-        Some(session) => secure(stream, session, deadline)?,
+        Some(session) => secure(stream, session, deadline),
         #[cfg(not(feature = "rustls"))]
         Some(never) => match never {},
-    };
-    WebSocket::client_with(stream, plan.request, &connect.config)
+    }
 }
 
 /// §4.1: TLS comes before all else, and its failure ends the connection.

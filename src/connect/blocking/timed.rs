@@ -20,7 +20,7 @@ impl<'a, S: Stream> Timed<'a, S> {
     /// Repeats what the stream gave up before the deadline. The error at the deadline is `TimedOut`.
     fn in_time<R>(&mut self, mut call: impl FnMut(&mut S, Option<Duration>) -> io::Result<R>) -> io::Result<R> {
         loop {
-            let remaining = self.deadline.remaining(Timeout::Tls).map_err(|_| ErrorKind::TimedOut)?;
+            let remaining = self.deadline.remaining(Timeout::Connect).map_err(|_| ErrorKind::TimedOut)?;
             match call(self.stream, remaining) {
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     // Without a deadline, a stream that gives up by itself has the last word.

@@ -18,10 +18,15 @@ use tokio::time::{Instant, timeout, timeout_at};
 #[cfg(feature = "rustls")]
 use tokio_rustls::TlsConnector;
 
+#[cfg(feature = "proxy")]
+use super::Hop;
 use super::addresses::{in_turn, literal};
 use super::error::ConnectError;
+#[cfg(feature = "proxy")]
+use super::proxy::{ProxyError, tunnel_tokio};
+use super::tls::Session;
 #[cfg(feature = "rustls")]
-use super::tls::{Session, TlsError};
+use super::tls::TlsError;
 use super::{Connect, Plan};
 use crate::handshake::client;
 use crate::io::tokio::WebSocket;
@@ -80,6 +85,10 @@ async fn attempt(connect: &Connect) -> Result<(WebSocket<ClientStream>, client::
 
 /// A stream to the server, whatever it leads through.
 async fn dial(connect: &Connect, request: &client::Request, deadline: Option<Instant>) -> Result<ClientStream, Error> {
+    #[cfg(feature = "proxy")]
+    if let Some(hop) = connect.hop(request)? {
+        return through(connect, hop, deadline).await;
+    }
     let addresses = match &connect.addresses {
         Some(addresses) => addresses.clone(),
         None => resolve(request.host(), request.port(), deadline).await?,
@@ -88,21 +97,42 @@ async fn dial(connect: &Connect, request: &client::Request, deadline: Option<Ins
     Ok(ClientStream::plain(socket))
 }
 
+#[cfg(feature = "proxy")]
+async fn through(connect: &Connect, hop: Hop, deadline: Option<Instant>) -> Result<ClientStream, Error> {
+    let Hop { server, session, host, port } = hop;
+    let to_proxy = async {
+        let addresses = resolve(server.host(), server.port(), deadline).await?;
+        let socket = open_socket(connect, server.host(), addresses, deadline).await?;
+        within_tls(ClientStream::plain(socket), session, deadline).await
+    };
+    let stream = to_proxy.await.map_err(ProxyError::unreachable)?;
+    let tunnel = tunnel_tokio(&server, stream, &host, port, &connect.config);
+    within(deadline, Timeout::Proxy, async { Ok(tunnel.await?) }).await
+}
+
 /// The two handshakes, where there are two.
 async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     connect: &Connect,
     plan: Plan,
     stream: ClientStream<S>,
-    #[cfg_attr(not(feature = "rustls"), allow(unused_variables))] deadline: Option<Instant>,
+    deadline: Option<Instant>,
 ) -> Result<(WebSocket<ClientStream<S>>, client::Response), Error> {
-    let stream = match plan.session {
-        None => stream,
+    let stream = within_tls(stream, plan.session, deadline).await?;
+    WebSocket::client_with(stream, plan.request, &connect.config).await
+}
+
+async fn within_tls<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: ClientStream<S>,
+    session: Option<Session>,
+    #[cfg_attr(not(feature = "rustls"), allow(unused_variables))] deadline: Option<Instant>,
+) -> Result<ClientStream<S>, Error> {
+    match session {
+        None => Ok(stream),
         #[cfg(feature = "rustls")]
-        Some(session) => within(deadline, Timeout::Tls, secure(stream, session)).await?,
+        Some(session) => within(deadline, Timeout::Tls, secure(stream, session)).await,
         #[cfg(not(feature = "rustls"))]
         Some(never) => match never {},
-    };
-    WebSocket::client_with(stream, plan.request, &connect.config).await
+    }
 }
 
 /// §4.1: TLS comes before all else, and its failure ends the connection.
