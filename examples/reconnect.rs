@@ -10,10 +10,9 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use sockeye::tokio::reconnect::State;
-use sockeye::tokio::{Reconnect, WebSocket};
-use sockeye::{CloseCode, client};
+use sockeye::tokio::{Reconnect, connect};
+use sockeye::{CloseCode, Connect};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::TcpStream;
 
 #[path = "support/args.rs"]
 mod args;
@@ -31,7 +30,11 @@ async fn main() -> ExitCode {
 }
 
 async fn talk(url: String) -> Result<(), Box<dyn Error>> {
-    let mut ws = Reconnect::new(move |_attempt| connect(url.clone()));
+    let server = Connect::from(url);
+    let mut ws = Reconnect::new(move |_attempt| {
+        let server = server.clone();
+        async { Ok(connect(server).await?.0) }
+    });
     let (sender, mut states) = (ws.sender(), ws.states());
 
     tokio::spawn(async move {
@@ -65,12 +68,4 @@ async fn talk(url: String) -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
-}
-
-async fn connect(url: String) -> Result<WebSocket<TcpStream>, sockeye::Error> {
-    let request = client::Request::get(&url)?;
-    let stream = TcpStream::connect(request.address()).await?;
-    stream.set_nodelay(true)?;
-    let (ws, _response) = WebSocket::client(stream, request).await?;
-    Ok(ws)
 }

@@ -172,6 +172,10 @@ pub use rustls;
 pub use timers::{Expired, Time, Timers};
 pub use writer::{Fragments, Prepared, Writer};
 
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../docs/coming-from.md")]
+pub mod coming_from {}
+
 /// The programs of the README compile.
 #[cfg(all(doctest, feature = "tokio"))]
 #[doc = include_str!("../README.md")]

@@ -90,6 +90,18 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// Whether the network, or who is on the way, may do better later.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Resolve { .. } | Self::Connect { .. } => true,
+            #[cfg(feature = "proxy")]
+            Self::Proxy(error) => error.is_transient(),
+            #[cfg(feature = "rustls")]
+            Self::Tls(error) => matches!(error, TlsError::Closed),
+            _ => false,
+        }
+    }
+
     /// Whether a socket was waited for in vain.
     pub(super) fn is_timeout(&self) -> bool {
         match self {

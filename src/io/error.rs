@@ -120,13 +120,15 @@ impl Error {
         match self {
             Self::Timeout(_) | Self::UnexpectedEof => true,
             Self::Io(error) => is_transient(error.kind()),
+            #[cfg(feature = "connect")]
+            Self::Connect(error) => error.is_transient(),
             #[cfg(feature = "handshake")]
             Self::Handshake(HandshakeError::Closed) => true,
             #[cfg(feature = "handshake")]
-            Self::Handshake(error) => matches!(error.status(), Some(408 | 425 | 429 | 500 | 502..=504 | 506..=599)),
+            Self::Handshake(error) => error.status().is_some_and(is_for_the_time_being),
             #[cfg(feature = "handshake")]
             Self::Rejected(_) => false,
-            Self::Protocol(_) | Self::Send(_) => false,
+            Self::Protocol(_) | Self::Send(_) | Self::UnexpectedText | Self::Incomplete(_) => false,
         }
     }
 
@@ -170,6 +172,8 @@ impl From<Error> for io::Error {
             Error::Send(SendErrorKind::Closed | SendErrorKind::Ended) => io::ErrorKind::BrokenPipe,
             Error::Send(SendErrorKind::Full) => io::ErrorKind::WouldBlock,
             Error::Send(_) => io::ErrorKind::InvalidInput,
+            #[cfg(feature = "connect")]
+            Error::Connect(_) => io::ErrorKind::NotConnected,
             #[cfg(feature = "handshake")]
             Error::Handshake(_) | Error::Rejected(_) => io::ErrorKind::InvalidData,
             Error::Timeout(_) => io::ErrorKind::TimedOut,
@@ -195,7 +199,13 @@ impl Timeout {
 
 /// Whether the network may be better later. A name that cannot be resolved has no kind of its own, and neither have many
 /// other failures of a network; TLS reports what it does not accept, such as a certificate, as invalid data.
-fn is_transient(kind: io::ErrorKind) -> bool {
+pub(crate) fn is_transient(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::*;
     !matches!(kind, InvalidInput | InvalidData | PermissionDenied | Unsupported | OutOfMemory | WouldBlock)
+}
+
+/// Whether a refusal with this status says nothing of the next attempt.
+#[cfg(feature = "handshake")]
+pub(crate) fn is_for_the_time_being(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500 | 502..=504 | 506..=599)
 }

@@ -6,6 +6,7 @@ use std::io;
 use crate::connect::ConnectError;
 use crate::handshake::{HeadError, Refusal};
 use crate::io::Error;
+use crate::io::error::{is_for_the_time_being, is_transient};
 
 /// Why there is no tunnel through the proxy. Nothing was sent to the server. No credentials are shown.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,18 @@ pub enum ProxyError {
 }
 
 impl ProxyError {
+    /// Whether the proxy, or the way to it or on from it, may do better later.
+    pub(in crate::connect) fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable(error) => error.is_transient(),
+            Self::Refused(refusal) => is_for_the_time_being(refusal.status()),
+            Self::Socks(reply) => !matches!(reply, SocksReply::NotAllowed),
+            Self::Closed => true,
+            Self::Io(error) => is_transient(error.kind()),
+            _ => false,
+        }
+    }
+
     /// Of the way to the proxy, what is not about time.
     pub(in crate::connect) fn unreachable(error: Error) -> Error {
         match error {

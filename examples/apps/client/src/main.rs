@@ -15,9 +15,8 @@ use std::thread;
 
 use clap::Parser;
 use serde_json::Value;
-use sockeye::tokio::{Receiver, Sender, WebSocket};
-use sockeye::{CloseCode, Closure, Config, Deflate, Event, Message, client};
-use tokio::net::TcpStream;
+use sockeye::tokio::{ClientStream, Receiver, Sender, WebSocket};
+use sockeye::{CloseCode, Closure, Config, Connect, Deflate, Event, Message};
 use tokio::sync::mpsc;
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -78,21 +77,19 @@ async fn talk(args: Args) -> Result<Closure> {
     Ok(receiver.closure().ok_or("the connection has not ended")?)
 }
 
-async fn connect(args: &Args) -> Result<WebSocket<TcpStream>> {
-    let mut request = client::Request::get(&args.url)?;
+async fn connect(args: &Args) -> Result<WebSocket<ClientStream>> {
+    let config = Config::DEFAULT.max_message_size(64 << 20).deflate(Some(Deflate::DEFAULT));
+    let mut server = Connect::to(&args.url).config(config);
     for (name, value) in &args.header {
-        request = request.header(name, value);
+        server = server.header(name, value);
     }
     for name in &args.subprotocol {
-        request = request.protocol(name);
+        server = server.protocol(name);
     }
-    let stream = TcpStream::connect(request.address()).await?;
-    stream.set_nodelay(true)?;
-    let config = Config::DEFAULT.max_message_size(64 << 20).deflate(Some(Deflate::DEFAULT));
-    Ok(WebSocket::client_with(stream, request, &config).await?.0)
+    Ok(sockeye::tokio::connect(server).await?.0)
 }
 
-async fn print_messages(receiver: &mut Receiver<TcpStream>, json: bool) -> Result<()> {
+async fn print_messages(receiver: &mut Receiver<ClientStream>, json: bool) -> Result<()> {
     while let Some(event) = receiver.recv_event().await? {
         let mut out = io::stdout().lock();
         match event {
@@ -113,7 +110,7 @@ fn pretty(text: &str) -> String {
 }
 
 /// Goes through the input. Whatever is wrong with a line, the next one is read.
-async fn send_lines(sender: &Sender<TcpStream>) {
+async fn send_lines(sender: &Sender<ClientStream>) {
     let mut lines = input();
     while let Some(line) = lines.recv().await {
         if let Err(error) = send_line(sender, &line).await {
@@ -123,7 +120,7 @@ async fn send_lines(sender: &Sender<TcpStream>) {
     let _ = sender.close(CloseCode::NORMAL, "").await; // closed already is as good
 }
 
-async fn send_line(sender: &Sender<TcpStream>, line: &str) -> Result<()> {
+async fn send_line(sender: &Sender<ClientStream>, line: &str) -> Result<()> {
     let Some(rest) = line.strip_prefix('/') else { return Ok(sender.send(line).await?) };
     let (name, argument) = rest.split_once(' ').unwrap_or((rest, ""));
     match name {
@@ -135,7 +132,7 @@ async fn send_line(sender: &Sender<TcpStream>, line: &str) -> Result<()> {
     Ok(())
 }
 
-async fn close(sender: &Sender<TcpStream>, arguments: &str) -> Result<()> {
+async fn close(sender: &Sender<ClientStream>, arguments: &str) -> Result<()> {
     let (code, reason) = arguments.split_once(' ').unwrap_or((arguments, ""));
     let code = if code.is_empty() { CloseCode::NORMAL } else { CloseCode(code.parse()?) };
     Ok(sender.close(code, reason).await?)
