@@ -70,4 +70,6 @@ pub mod testing {
 }
 
 pub use error::{Error, Timeout};
+#[cfg(feature = "proxy")]
+pub(crate) use error::{is_for_the_time_being, is_transient};
 pub use lent::LentWriter;

@@ -5,8 +5,7 @@ use std::io;
 
 use crate::connect::ConnectError;
 use crate::handshake::{HeadError, Refusal};
-use crate::io::Error;
-use crate::io::error::{is_for_the_time_being, is_transient};
+use crate::io::{Error, is_for_the_time_being, is_transient};
 
 /// Why there is no tunnel through the proxy. Nothing was sent to the server. No credentials are shown.
 #[derive(Debug, thiserror::Error)]
