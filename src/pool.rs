@@ -8,9 +8,6 @@ use alloc::vec::Vec;
 #[cfg(feature = "std")]
 pub(crate) const BUFFER_SIZE: usize = 64 << 10;
 
-/// Smaller buffers are not worth keeping, so none is made where they are kept.
-pub(crate) const LEAST: usize = if cfg!(feature = "std") { 1 << 10 } else { 0 };
-
 /// An empty buffer with whatever capacity is at hand, possibly none.
 #[inline]
 pub(crate) fn take() -> Vec<u8> {
@@ -39,7 +36,10 @@ pub(crate) mod thread {
     use core::cell::RefCell;
     use std::thread::LocalKey;
 
-    /// Nor are larger ones worth keeping: answers to what one read brought, and one more, fit in.
+    /// Smaller buffers are not worth keeping.
+    pub(crate) const LEAST_KEPT: usize = 1 << 10;
+
+    /// Nor are larger ones: answers to what one read brought, and one more, fit in.
     const MAX_KEPT_SIZE: usize = 2 * super::BUFFER_SIZE;
 
     /// How many buffers of each sort a thread keeps.
@@ -48,7 +48,7 @@ pub(crate) mod thread {
     /// Whether the buffer is of a usual size.
     #[inline]
     pub(crate) fn is_worth_keeping(buffer: &Vec<u8>) -> bool {
-        (super::LEAST..=MAX_KEPT_SIZE).contains(&buffer.capacity())
+        (LEAST_KEPT..=MAX_KEPT_SIZE).contains(&buffer.capacity())
     }
 
     pub(crate) type List<T> = RefCell<Vec<T>>;

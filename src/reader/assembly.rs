@@ -113,7 +113,9 @@ impl Assembly {
         let additional = len.max(least);
         // A small rest is not worth growing once more.
         let additional = if most <= additional + SMALL_GROWTH { most } else { additional };
-        self.buffer.reserve_exact(additional.max(arriving).max(pool::LEAST));
+        #[cfg(feature = "std")]
+        let additional = additional.max(thread::LEAST_KEPT);
+        self.buffer.reserve_exact(additional.max(arriving));
         self.initialized = 0;
     }
 
@@ -162,6 +164,8 @@ impl Assembly {
             }
             spare::LIST.with(|list| thread::push(list, assembly));
         }
+        #[cfg(not(feature = "std"))]
+        drop(self);
     }
 }
 
