@@ -99,17 +99,18 @@ fn xor_blocks(buffer: &mut Vec<u8>, blocks: &[Block], key: [u8; 4]) -> u64 {
     either(seen)
 }
 
-/// Tells all bits that are set anywhere in the result.
+/// Tells all bits that are set anywhere in the result. Blocks are made to lie in one cache line each: one that lies in
+/// two costs twice as much.
 #[inline(always)]
 fn xor(payload: &mut [u8], key: [u8; 4]) -> u64 {
-    let (blocks, rest) = payload.as_chunks_mut();
-    let mut seen = 0;
-    if !blocks.is_empty() {
-        let mut lanes = [0; 8];
-        blocks.iter_mut().for_each(|block| xor_block(block, key, &mut lanes));
-        seen = either(lanes);
-    }
-    seen | xor_short(rest, key)
+    let before = payload.as_ptr().align_offset(size_of::<Block>()).min(payload.len());
+    let (head, aligned) = payload.split_at_mut(before);
+    let seen = xor_short(head, key);
+    let key = advance(key, before);
+    let (blocks, rest) = aligned.as_chunks_mut();
+    let mut lanes = [0; 8];
+    blocks.iter_mut().for_each(|block| xor_block(block, key, &mut lanes));
+    seen | either(lanes) | xor_short(rest, key)
 }
 
 #[inline(always)]

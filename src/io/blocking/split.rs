@@ -97,6 +97,7 @@ macro_rules! split {
             ///
             /// # Errors
             /// The two ends.
+            #[allow(clippy::result_large_err, reason = "what comes back is what was given")]
             pub fn reunite(self, sender: Sender<$socket>) -> Result<WebSocket<$socket>, (Self, Sender<$socket>)> {
                 self.join(sender)
             }
