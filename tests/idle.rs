@@ -9,7 +9,7 @@ use sockeye::{
     Agreed, CloseCode, Config, Error, Expired, Kind, Role, Timeout, Timers, blocking, futures, tokio as over_tokio,
 };
 use tokio::io::{AsyncReadExt, DuplexStream, duplex};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 const IDLE: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(30);
@@ -101,7 +101,7 @@ async fn closes_after(act: impl AsyncFnOnce(&mut Piped)) -> Duration {
     let start = Instant::now();
     let serve = async { while server.recv().await.expect("no failure").is_some() {} };
     let ask = async {
-        sleep(at(50)).await;
+        let _ = timeout(at(50), client.recv()).await; // which answers pings
         act(&mut client).await;
         while client.recv().await.expect("no failure").is_some() {}
         start.elapsed()

@@ -268,7 +268,7 @@ fn what_one_end_has_sent_the_other_has_received() {
             ends.reverse();
         }
         // The last pings are answered in the second round, and the last pongs received in the third.
-        for _ in 0..3 {
+        for _ in 0..4 {
             let [from, to] = &mut ends;
             while from.writer().queued() > 0 {
                 let written = write(from.writer());
