@@ -26,10 +26,12 @@ use crate::frame::Lengths;
 /// | `pong_timeout` | 20s | |
 /// | `write_timeout` | 30s | |
 /// | `close_timeout` | 10s | |
+/// | `idle_timeout` | None | |
+/// | `statistics` | false | |
 /// | `deflate` | None | |
 ///
 /// A deadline of `None` does not exist. Deadlines are kept in whole milliseconds: parts of one are cut off, and more than
-/// 49 days count as 49.
+/// 49 days count as 49. The two sizes of the outbox count as 4 GiB if they are more.
 ///
 /// ```
 /// use std::time::Duration;
@@ -58,6 +60,8 @@ pub struct Config {
     pub(crate) pong_timeout: Option<Duration>,
     pub(crate) write_timeout: Option<Duration>,
     pub(crate) close_timeout: Option<Duration>,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) statistics: bool,
     #[cfg(feature = "deflate")]
     pub(crate) deflate: Option<Deflate>,
     pub(crate) masking_key: MaskingKey,
@@ -94,6 +98,8 @@ impl Config {
             pong_timeout: Some(Duration::from_secs(20)),
             write_timeout: Some(Duration::from_secs(30)),
             close_timeout: Some(Duration::from_secs(10)),
+            idle_timeout: None,
+            statistics: false,
             #[cfg(feature = "deflate")]
             deflate: None,
             masking_key,
@@ -220,6 +226,22 @@ impl Config {
         self
     }
 
+    /// How long the connection may go without a message, or a part of one, in either direction, before this end closes it
+    /// with 1001, as Jetty, Tomcat and API gateways do: nothing has gone wrong, and who wants to come back may. That is no
+    /// failure of the connection. Pings and pongs are no messages, so that keepalive does not keep it open, and what waits
+    /// to leave is none that has.
+    pub const fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// Whether messages, frames and bytes are counted, see [`Counts`](crate::Counts). A connection then owns about a
+    /// hundred bytes of heap for it.
+    pub const fn statistics(mut self, count: bool) -> Self {
+        self.statistics = count;
+        self
+    }
+
     /// Whether permessage-deflate (RFC 7692) is offered and accepted, and how it is used. `None` is without
     /// compression, see [`deflate`](crate::deflate).
     #[cfg(feature = "deflate")]
@@ -255,7 +277,9 @@ impl core::fmt::Debug for Config {
             .field("ping_interval", &self.ping_interval)
             .field("pong_timeout", &self.pong_timeout)
             .field("write_timeout", &self.write_timeout)
-            .field("close_timeout", &self.close_timeout);
+            .field("close_timeout", &self.close_timeout)
+            .field("idle_timeout", &self.idle_timeout)
+            .field("statistics", &self.statistics);
         #[cfg(feature = "deflate")]
         config.field("deflate", &self.deflate);
         config.finish_non_exhaustive()

@@ -95,6 +95,7 @@
 //! | `connect` | [`Connect`], and `connect` in [`blocking`] and, with `tokio`, in [`tokio`]: clients from a URL | |
 //! | `rustls` | [`Tls`] for them, so that they reach `wss` | |
 //! | `proxy` | [`Proxy`] for them: HTTP's CONNECT and SOCKS5 | |
+//! | `tracing` | spans and events for `tracing`: handshakes, ends, failures, attempts; never payloads, headers or queries | |
 //! | `full` | all of them | |
 //!
 //! Features only add. `default-features = false` is the `no_std + alloc` core.
@@ -114,6 +115,7 @@ mod config;
 #[cfg(feature = "connect")]
 mod connect;
 mod connection;
+mod counts;
 #[cfg(feature = "deflate")]
 pub mod deflate;
 #[cfg(not(feature = "deflate"))]
@@ -135,6 +137,8 @@ mod pool;
 mod random;
 mod reader;
 mod timers;
+#[cfg(feature = "std")]
+mod trace;
 mod utf8;
 mod writer;
 
@@ -148,6 +152,7 @@ pub use connect::{Proxy, ProxyError, ProxyUrlError, SocksReply};
 #[cfg(feature = "rustls")]
 pub use connect::{Tls, TlsError};
 pub use connection::{Agreed, Closure, Connection, Wants};
+pub use counts::Counts;
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
 pub use error::{ProtocolError, SendError, SendErrorKind};
@@ -161,7 +166,7 @@ pub use io::futures;
 #[cfg(feature = "tokio")]
 pub use io::tokio;
 #[cfg(feature = "std")]
-pub use io::{Error, LentWriter, Timeout, blocking, testing};
+pub use io::{Error, LentWriter, Statistics, Timeout, blocking, testing};
 #[cfg(feature = "serde_json")]
 pub use json::JsonError;
 pub use message::{Event, Kind, Message, Part, Payload, Reply, Text};

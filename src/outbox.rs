@@ -191,17 +191,20 @@ impl Outbox {
         }
     }
 
-    /// Queues a reply, for which there is always room.
-    pub(crate) fn push_reply(&mut self, reply: Reply) {
+    /// Queues a reply, for which there is always room. Tells whether it is one more, rather than in the place of another.
+    pub(crate) fn push_reply(&mut self, reply: Reply) -> bool {
         if let Some(waiting) = &mut self.waiting
             && reply.opcode == Opcode::Pong
             && waiting.pong_bytes >= REPLY_ROOM
         {
             match &mut waiting.latest_pong {
                 Some(latest) => **latest = reply,
-                none => *none = Some(Box::new(reply)),
+                none => {
+                    *none = Some(Box::new(reply));
+                    return true;
+                }
             }
-            return;
+            return false;
         }
         self.push_latest_pong();
         self.push_frame(Start::whole(reply.opcode), reply.payload());
@@ -209,6 +212,7 @@ impl Outbox {
             waiting.pong_bytes += SMALLEST_FRAME + reply.payload().len();
             waiting.pongs_end = waiting.bytes.len();
         }
+        true
     }
 
     fn push_latest_pong(&mut self) {

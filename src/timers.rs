@@ -1,5 +1,6 @@
 //! Deadlines on the caller's clock: time comes in as an argument, and the only output is when to come back.
 
+use alloc::boxed::Box;
 use core::num::NonZeroU32;
 use core::time::Duration;
 
@@ -42,6 +43,7 @@ impl Time for std::time::Instant {
 /// | the handshake is done | [`opened`](Self::opened) |
 /// | a read brought bytes | [`heard`](Self::heard) |
 /// | a pong came | [`pong`](Self::pong) |
+/// | messages, or parts of them, came or went | [`active`](Self::active) |
 /// | a write would block | [`write_blocked`](Self::write_blocked) |
 /// | a write took bytes | [`wrote`](Self::wrote) |
 /// | [`Writer::is_closed`](crate::Writer::is_closed) says so, whoever closed | [`closing`](Self::closing) |
@@ -66,11 +68,18 @@ pub struct Timers<T> {
     phase: Phase<T>,
     /// When a write must have made progress.
     write: Option<T>,
-    /// Whether bytes came since the last ping.
-    heard: bool,
     pings: u32,
     /// In microseconds.
     round_trip: Option<NonZeroU32>,
+    /// There only where the connection may not be idle for ever, until it closes, or it was said that the time is over.
+    idle: Option<Box<Idle<T>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Idle<T> {
+    timeout: Timeout,
+    /// When the latest message came or went; nothing before the opening.
+    since: Option<T>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,8 +90,8 @@ enum Phase<T> {
     Open,
     /// Open, and the next ping is due then.
     PingDue(T),
-    /// Open, and a ping was sent then.
-    PingSent(T),
+    /// Open, and a ping was sent then; whether bytes came since.
+    PingSent { sent: T, heard: bool },
     /// The closing must be over then.
     Closing(Option<T>),
 }
@@ -101,6 +110,8 @@ pub enum Expired {
     HandshakeTimedOut,
     /// The peer has not taken a single byte for too long. Drop the transport.
     WriteStalled,
+    /// No message came or went for too long. Close the connection, with 1001 for instance.
+    Idle,
 }
 
 /// The durations of a [`Config`], small enough to keep with every connection.
@@ -150,9 +161,11 @@ impl<T: Time> Timers<T> {
             timeouts: Timeouts::new(config),
             phase: Phase::Handshake(Timeout::new(config.handshake_timeout).after(now)),
             write: None,
-            heard: false,
             pings: 0,
             round_trip: None,
+            idle: config
+                .idle_timeout
+                .map(|timeout| Box::new(Idle { timeout: Timeout::new(Some(timeout)), since: None })),
         }
     }
 
@@ -160,20 +173,25 @@ impl<T: Time> Timers<T> {
     pub fn opened(&mut self, now: T) {
         if let Phase::Handshake(_) = self.phase {
             self.phase = self.next_ping(now);
+            if let Some(idle) = &mut self.idle {
+                idle.since = Some(now);
+            }
         }
     }
 
     /// Bytes came from the peer, whatever they are. Sets a flag only, so that no message needs to know the time.
     #[inline]
     pub fn heard(&mut self) {
-        self.heard = true;
+        if let Phase::PingSent { heard, .. } = &mut self.phase {
+            *heard = true;
+        }
     }
 
     /// A pong came. The time since its ping, if it answers the latest one.
     pub fn pong(&mut self, payload: &[u8], now: T) -> Option<Duration> {
-        self.heard = true;
+        self.heard();
         match self.phase {
-            Phase::PingSent(sent) if payload == self.pings.to_be_bytes() => {
+            Phase::PingSent { sent, .. } if payload == self.pings.to_be_bytes() => {
                 let round_trip = now.since(sent);
                 let micros = u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX).max(1);
                 self.round_trip = NonZeroU32::new(micros);
@@ -182,6 +200,21 @@ impl<T: Time> Timers<T> {
             }
             _ => None,
         }
+    }
+
+    /// Messages, or parts of them, came or went. One call is enough for all that did since the one before, so that no
+    /// message needs to know the time. Changes nothing where there is no [`Config::idle_timeout`].
+    pub fn active(&mut self, now: T) {
+        if let Some(Idle { since: Some(since), .. }) = self.idle.as_deref_mut() {
+            *since = now;
+        }
+    }
+
+    /// Whether somebody wants to know what is [`active`](Self::active).
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn minds_idleness(&self) -> bool {
+        self.idle.is_some()
     }
 
     /// The time between the latest answered ping and its pong, in whole microseconds and at least one.
@@ -193,6 +226,7 @@ impl<T: Time> Timers<T> {
     pub fn closing(&mut self, now: T) {
         if !matches!(self.phase, Phase::Closing(_)) {
             self.phase = Phase::Closing(self.timeouts.close.after(now));
+            self.idle = None;
         }
     }
 
@@ -215,9 +249,14 @@ impl<T: Time> Timers<T> {
             Phase::Handshake(deadline) | Phase::Closing(deadline) => deadline,
             Phase::Open => None,
             Phase::PingDue(at) => Some(at),
-            Phase::PingSent(sent) => self.answer_deadline(sent),
+            Phase::PingSent { sent, .. } => self.answer_deadline(sent),
         };
-        [phase, self.write].into_iter().flatten().min()
+        [phase, self.write, self.idle_deadline()].into_iter().flatten().min()
+    }
+
+    fn idle_deadline(&self) -> Option<T> {
+        let Idle { timeout, since } = self.idle.as_deref()?;
+        timeout.after((*since)?)
     }
 
     /// When something must have been heard after a ping. Without such a deadline, the next ping is due whether something
@@ -244,21 +283,28 @@ impl<T: Time> Timers<T> {
                 Some(Expired::CloseTimedOut)
             }
             Phase::PingDue(at) if at <= now => {
-                self.heard = false;
                 self.pings = self.pings.wrapping_add(1);
-                self.phase = Phase::PingSent(now);
+                self.phase = Phase::PingSent { sent: now, heard: false };
                 Some(Expired::SendPing(self.pings.to_be_bytes()))
             }
-            Phase::PingSent(sent) if self.answer_deadline(sent).is_some_and(|at| at <= now) => {
-                if self.heard || self.timeouts.pong == Timeout::NONE {
+            Phase::PingSent { sent, heard } if self.answer_deadline(sent).is_some_and(|at| at <= now) => {
+                if heard || self.timeouts.pong == Timeout::NONE {
                     self.phase = self.next_ping(sent);
                     return self.expire(now);
                 }
                 self.phase = Phase::Open;
                 Some(Expired::Unresponsive)
             }
-            _ => None,
+            _ => self.expire_idle(now),
         }
+    }
+
+    fn expire_idle(&mut self, now: T) -> Option<Expired> {
+        if self.idle_deadline()? > now {
+            return None;
+        }
+        self.idle = None;
+        Some(Expired::Idle)
     }
 
     /// Whether writes made no progress for too long. Unlike the rest of [`expire`](Self::expire) this may be asked at

@@ -1,11 +1,13 @@
 //! Messages → bytes: framing, masking, fragmentation, and the rule that nothing follows Close.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use crate::close::{CloseCode, CloseFrame};
 use crate::config::Config;
+use crate::counts::Counts;
 use crate::deflate::{Deflating, Forms};
 use crate::error::{SendError, SendErrorKind};
 use crate::frame::{MAX_CONTROL_PAYLOAD, Opcode, Role, Start};
@@ -27,10 +29,22 @@ use crate::pool;
 #[derive(Debug)]
 pub struct Writer {
     outbox: Outbox,
-    capacity: usize,
+    capacity: u32,
     state: State,
+    /// Something of a message was queued since somebody asked.
+    active: bool,
     /// Compresses, if that was agreed on.
     deflater: Option<Deflating>,
+    /// Counts, if that was asked for.
+    counts: Option<Box<Sent>>,
+}
+
+#[derive(Debug, Default)]
+struct Sent {
+    /// All but the bytes on the wire, which the outbox knows.
+    counts: Counts,
+    /// How many of the outbox's bytes were no frames.
+    head: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +66,14 @@ impl Writer {
             Role::Client => Some(config.masking_key),
             Role::Server => None,
         };
-        Self { outbox: Outbox::new(masking_key), capacity: config.outbox_capacity, state: State::Ready, deflater }
+        Self {
+            outbox: Outbox::new(masking_key),
+            capacity: u32::try_from(config.outbox_capacity).unwrap_or(u32::MAX),
+            state: State::Ready,
+            active: false,
+            deflater,
+            counts: config.statistics.then(Box::default),
+        }
     }
 
     /// Queues a message as one frame; compressed, where that was agreed on and is worth it.
@@ -74,6 +95,7 @@ impl Writer {
                 if self.deflater.is_some() {
                     self.send_deflating(start, message);
                 } else {
+                    self.note(message.as_bytes().len(), true, false);
                     self.outbox.push_payload(start, message.into_payload());
                 }
                 Ok(())
@@ -86,11 +108,11 @@ impl Writer {
     /// the others.
     #[inline(never)]
     fn send_deflating(&mut self, start: Start, message: Message<'_>) {
-        let deflater = self
-            .deflater
-            .as_mut()
-            .filter(|deflater| message.is_compressible() && deflater.wants(message.as_bytes().len()));
-        match deflater.and_then(|deflater| deflater.message(message.as_bytes())) {
+        let len = message.as_bytes().len();
+        let deflater = self.deflater.as_mut().filter(|deflater| message.is_compressible() && deflater.wants(len));
+        let compressed = deflater.and_then(|deflater| deflater.message(message.as_bytes()));
+        self.note(len, true, compressed.is_some());
+        match compressed {
             Some(compressed) => self.push_compressed(start.compressed(), compressed),
             None => self.outbox.push_payload(start, message.into_payload()),
         }
@@ -111,6 +133,7 @@ impl Writer {
     pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError<'static>> {
         self.may_begin()?;
         let compressed = self.deflater.as_mut().and_then(|deflater| message.compressed(deflater));
+        self.note(message.plain.payload().len(), true, compressed.is_some());
         let frame = compressed.unwrap_or(&message.plain);
         if self.outbox.is_masking() {
             self.outbox.push_frame(frame.start, frame.payload());
@@ -159,7 +182,10 @@ impl Writer {
         if self.is_closed() {
             return;
         }
-        self.outbox.push_reply(reply);
+        let is_another = self.outbox.push_reply(reply);
+        if is_another {
+            self.count_frame();
+        }
         if reply.opcode == Opcode::Close {
             self.state = State::Closed;
             self.deflater = None;
@@ -211,6 +237,33 @@ impl Writer {
         self.written() + self.queued() as u64
     }
 
+    /// What was sent so far, or waits to leave; `None` unless [`Config::statistics`] asks for it.
+    pub fn counts(&self) -> Option<Counts> {
+        let Sent { counts, head } = self.counts.as_deref()?;
+        Some(Counts { wire_bytes: self.position().saturating_sub(*head), ..*counts })
+    }
+
+    /// Queues the response to the opening handshake, which is no frame.
+    #[cfg(feature = "handshake")]
+    pub(crate) fn push_head(&mut self, head: &[u8]) {
+        self.outbox.push_bytes(head);
+        if let Some(sent) = &mut self.counts {
+            sent.head += head.len() as u64;
+        }
+    }
+
+    /// Whether something of a message was queued since this was asked last.
+    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only drivers keep the deadlines themselves"))]
+    pub(crate) fn take_active(&mut self) -> bool {
+        core::mem::take(&mut self.active)
+    }
+
+    /// Which end this is.
+    #[cfg(feature = "std")]
+    pub(crate) fn role(&self) -> Role {
+        if self.outbox.is_masking() { Role::Client } else { Role::Server }
+    }
+
     /// Whether nothing more can be sent: Close was queued, or the transport is gone.
     #[inline]
     pub fn is_closed(&self) -> bool {
@@ -220,7 +273,7 @@ impl Writer {
     /// How many bytes may wait before a send is refused.
     #[cfg(feature = "std")]
     pub(crate) fn capacity(&self) -> usize {
-        self.capacity
+        self.capacity as usize
     }
 
     /// Why nothing more can be sent, if that is so.
@@ -259,7 +312,7 @@ impl Writer {
 
     #[inline]
     fn has_room(&self) -> Result<(), SendErrorKind> {
-        if self.outbox.queued() < self.capacity { Ok(()) } else { Err(SendErrorKind::Full) }
+        if self.outbox.queued() < self.capacity as usize { Ok(()) } else { Err(SendErrorKind::Full) }
     }
 
     fn control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), SendError<'static>> {
@@ -268,8 +321,25 @@ impl Writer {
         }
         self.is_open()?;
         self.has_room()?;
+        self.count_frame();
         self.outbox.push_frame(Start::whole(opcode), payload);
         Ok(())
+    }
+
+    /// Takes note of a frame of a message, and of so much payload before it was compressed.
+    #[inline]
+    fn note(&mut self, payload: usize, last: bool, compressed: bool) {
+        self.active = true;
+        if let Some(sent) = &mut self.counts {
+            sent.counts.add(payload, last, compressed);
+        }
+    }
+
+    #[inline]
+    fn count_frame(&mut self) {
+        if let Some(sent) = &mut self.counts {
+            sent.counts.frames += 1;
+        }
     }
 }
 
@@ -342,6 +412,7 @@ impl Fragments<'_> {
         let opcode = if begun { Opcode::Continuation } else { kind.opcode() };
         let start = Start::new(fin, opcode);
         let start = if compressed && !begun { start.compressed() } else { start };
+        self.writer.note(piece.as_bytes().len(), fin, compressed);
         match &mut self.writer.deflater {
             Some(deflater) if compressed => {
                 let mut payload = pool::take();

@@ -393,7 +393,7 @@ impl Accept {
         let mut response = Vec::new();
         let agreed = accept.write(&mut response)?;
         let mut connection = Connection::open(Role::Server, agreed, config);
-        connection.writer().outbox().push_bytes(&response);
+        connection.writer().push_head(&response);
         Ok(connection)
     }
 

@@ -3,15 +3,18 @@
 use std::future::Future;
 use std::io;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use super::clock::Clock;
 use super::error::{Error, Timeout};
 use super::input::Inbound;
 use super::life::{Life, Stage, Wanted};
 use super::shutdown::Order;
+use super::statistics::Statistics;
 use super::wakers::{Side, Wakers};
 use crate::config::Config;
 use crate::connection::Connection;
+use crate::counts::Counts;
 use crate::outbox::Outbox;
 use crate::reader::PayloadBuf;
 use crate::timers::{Time, Timers};
@@ -102,8 +105,6 @@ pub(crate) struct Shared<T: Transport> {
     pub(crate) life: Life,
     pub(crate) wakers: Wakers,
     clock: Clock<T>,
-    /// The transport was given bytes after its last flush.
-    unflushed: bool,
 }
 
 impl<T: Transport> Shared<T> {
@@ -113,11 +114,15 @@ impl<T: Transport> Shared<T> {
         let mut timers = Timers::new(config, now);
         timers.opened(now);
         let clock = Clock::new(timers);
-        (inbound, Self { transport, life, wakers: Wakers::NONE, clock, unflushed: false })
+        (inbound, Self { transport, life, wakers: Wakers::NONE, clock })
     }
 
-    pub(crate) fn round_trip(&self) -> Option<std::time::Duration> {
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
         self.clock.timers.round_trip()
+    }
+
+    pub(crate) fn statistics(&self, received: Option<Counts>) -> Option<Statistics> {
+        self.life.statistics(received, self.round_trip())
     }
 
     /// The receiving side: goes on until what is `wanted` is ready in `inbound`, or the connection has ended.
@@ -248,9 +253,12 @@ impl<T: Transport> Shared<T> {
     }
 
     /// Judges the deadlines; ready when one has passed.
-    fn poll_clock(&mut self, inbound: &Inbound, cx: &mut Context<'_>, reading: bool) -> Poll<()> {
+    fn poll_clock(&mut self, inbound: &mut Inbound, cx: &mut Context<'_>, reading: bool) -> Poll<()> {
         if self.life.writer.is_closed() {
             self.clock.timers.closing(T::now());
+        }
+        if self.clock.timers.minds_idleness() && (inbound.reader.take_active() | self.life.take_active()) {
+            self.clock.timers.active(T::now());
         }
         let expired = ready!(self.clock.poll(cx, reading));
         self.life.expire(inbound, expired);
@@ -329,6 +337,9 @@ impl<T: Transport> Shared<T> {
     }
 
     fn try_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.clock.timers.minds_idleness() && self.life.writer.take_active() {
+            self.clock.timers.active(T::now());
+        }
         while self.life.writer.queued() > 0 {
             let count = match ready!(self.transport.poll_write(cx, self.life.writer.outbox())) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -337,12 +348,12 @@ impl<T: Transport> Shared<T> {
                 Err(error) => return Poll::Ready(Err(error)),
             };
             self.life.writer.outbox().advance(count);
-            self.unflushed = true;
+            self.life.unflushed = true;
             self.clock.timers.wrote();
         }
-        if self.unflushed {
+        if self.life.unflushed {
             ready!(self.transport.poll_flush(cx))?;
-            self.unflushed = false;
+            self.life.unflushed = false;
             self.clock.timers.wrote();
         }
         // A sleep that only a write needed is not kept for the next one.
@@ -366,7 +377,7 @@ impl<T: Transport> Shared<T> {
     #[inline]
     pub(crate) fn poll_flushed(&mut self, cx: &mut Context<'_>, position: u64) -> Poll<Result<(), Error>> {
         ready!(self.poll_send(cx, |shared, cx| {
-            shared.life.written() >= position && (!shared.unflushed || shared.transport.poll_flush(cx).is_ready())
+            shared.life.written() >= position && (!shared.life.unflushed || shared.transport.poll_flush(cx).is_ready())
         }))?;
         // Both ends may have closed, so that nothing has failed, before all of it had left.
         let is_lost = self.life.written() < position;

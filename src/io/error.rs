@@ -188,7 +188,7 @@ impl Timeout {
     /// The deadline that expired, if it was one.
     pub(crate) fn from_expired(expired: Expired) -> Option<Self> {
         match expired {
-            Expired::SendPing(_) => None,
+            Expired::SendPing(_) | Expired::Idle => None,
             Expired::Unresponsive => Some(Self::Pong),
             Expired::CloseTimedOut => Some(Self::Close),
             Expired::HandshakeTimedOut => Some(Self::Handshake),

@@ -2,18 +2,21 @@
 
 use std::boxed::Box;
 use std::io;
+use std::time::Duration;
 
 use super::error::{Error, Timeout};
 use super::input::Inbound;
 use super::lent::LentWriter;
+use super::statistics::Statistics;
 use crate::close::CloseCode;
 use crate::config::Config;
 use crate::connection::{self, Agreed, Backpressure, Closure, Connection, Ended, Wants};
+use crate::counts::Counts;
 use crate::error::SendErrorKind;
-use crate::frame::Role;
 use crate::message::Kind;
-use crate::reader::{Delivery, What};
+use crate::reader::{Delivery, Reader, What};
 use crate::timers::Expired;
+use crate::trace;
 
 /// What the receiver asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,40 +65,44 @@ pub(crate) struct Life {
     pub(crate) shut: bool,
     /// How many bytes a thread has taken out of the outbox to write them.
     pub(crate) in_flight: usize,
+    /// The transport was given bytes after its last flush.
+    #[cfg(any(feature = "tokio", feature = "futures"))]
+    pub(crate) unflushed: bool,
     agreed: Agreed,
-    ending: Option<Box<Ending>>,
+    aside: Option<Box<Aside>>,
     backpressure: Backpressure,
     /// Something was dropped that waited to leave.
     lost: bool,
     ended: Ended,
-    role: Role,
     /// The connection has failed.
     broken: bool,
 }
 
-/// What there is to say of the end.
+/// What most connections have nothing of as long as they are open.
 #[derive(Default)]
-struct Ending {
+struct Aside {
     closure: Option<Closure>,
     /// Why the connection has failed, until that was reported.
     failure: Option<Error>,
+    /// What was received, for those who only send.
+    received: Counts,
 }
 
 impl Life {
     pub(crate) fn new(connection: Connection, config: &Config, leftover: &[u8]) -> (Inbound, Self) {
-        let role = connection.role();
         let (reader, writer, agreed) = connection.into_parts();
         let life = Self {
             writer: LentWriter::new(writer),
             stage: Stage::Open,
             shut: false,
             in_flight: 0,
+            #[cfg(any(feature = "tokio", feature = "futures"))]
+            unflushed: false,
             agreed,
-            ending: None,
+            aside: None,
             backpressure: Backpressure::new(config),
             lost: false,
             ended: Ended::default(),
-            role,
             broken: false,
         };
         (Inbound::new(reader, leftover), life)
@@ -106,7 +113,33 @@ impl Life {
     }
 
     pub(crate) fn closure(&self) -> Option<&Closure> {
-        self.ending.as_ref()?.closure.as_ref()
+        self.aside.as_ref()?.closure.as_ref()
+    }
+
+    /// What was counted, with what the reader has `received`.
+    pub(crate) fn statistics(&self, received: Option<Counts>, round_trip: Option<Duration>) -> Option<Statistics> {
+        let sent = self.writer.counts()?;
+        let sent = Counts { wire_bytes: sent.wire_bytes + self.in_flight as u64, ..sent };
+        Some(Statistics { received: received?, sent, round_trip, queued: self.pending() })
+    }
+
+    /// Tells those who only send what the reader has received.
+    #[inline]
+    pub(crate) fn publish(&mut self, reader: &Reader) {
+        if let Some(counts) = reader.counts() {
+            self.aside.get_or_insert_default().received = counts;
+        }
+    }
+
+    /// What was [published](Self::publish) last.
+    pub(crate) fn published(&self) -> Option<Counts> {
+        self.aside.as_ref().map(|aside| aside.received)
+    }
+
+    /// Whether something of a message was queued since this was asked last, or waits to leave. Asked after an attempt to
+    /// write: what is left then is what the peer is slow to take.
+    pub(crate) fn take_active(&mut self) -> bool {
+        self.writer.take_active() || self.pending() > 0
     }
 
     /// Whether nothing will be received or sent any more.
@@ -122,7 +155,7 @@ impl Life {
     /// Whether nothing will be received any more, and a failure has been reported.
     #[cfg(any(feature = "tokio", feature = "futures"))]
     pub(crate) fn is_terminated(&self) -> bool {
-        self.is_done() && self.ending.as_ref().is_none_or(|ending| ending.failure.is_none())
+        self.is_done() && self.aside.as_ref().is_none_or(|aside| aside.failure.is_none())
     }
 
     /// Whether the peer's stream has ended.
@@ -191,15 +224,19 @@ impl Life {
         let is_clean = self.ended.closed && self.writer.is_closed();
         if !is_clean && !self.broken {
             self.broken = true;
-            self.ending.get_or_insert_default().failure = Some(error);
+            trace::failed(self.writer.role(), &error);
+            self.aside.get_or_insert_default().failure = Some(error);
         }
     }
 
     /// Does what a deadline that has passed calls for.
     pub(crate) fn expire(&mut self, inbound: &Inbound, expired: Expired) {
-        if let Expired::SendPing(payload) = expired {
+        match expired {
             // A full outbox needs no ping to find out whether the peer is there: the write deadline does.
-            return drop(self.writer.ping(&payload));
+            Expired::SendPing(payload) => return drop(self.writer.ping(&payload)),
+            // Closed already is as good.
+            Expired::Idle => return drop(self.writer.close(CloseCode::GOING_AWAY, "idle")),
+            _ => {}
         }
         if let Some(timeout) = Timeout::from_expired(expired) {
             self.fail(timeout.into());
@@ -210,11 +247,15 @@ impl Life {
     /// The connection has ended.
     pub(crate) fn finish(&mut self, inbound: &Inbound) {
         self.ended.eof = true;
+        let was_done = self.is_done();
         self.stage = Stage::Done;
         let closure = connection::closure(&inbound.reader, &self.writer, self.ended);
         let was_clean = !self.is_broken();
-        self.ending.get_or_insert_default().closure =
-            closure.map(|closure| Closure { was_clean: closure.was_clean && was_clean, ..closure });
+        let closure = closure.map(|closure| Closure { was_clean: closure.was_clean && was_clean, ..closure });
+        if let Some(closure) = closure.as_ref().filter(|_| !was_done) {
+            trace::closed(self.writer.role(), closure);
+        }
+        self.aside.get_or_insert_default().closure = closure;
         self.abort();
     }
 
@@ -240,7 +281,7 @@ impl Life {
 
     /// The failure, the first time it is asked for.
     pub(crate) fn take_failure(&mut self) -> Option<Error> {
-        self.ending.as_mut()?.failure.take()
+        self.aside.as_mut()?.failure.take()
     }
 
     /// What a sender is told. The failure itself is the receiver's, if there is one `apart` from the sender.
@@ -256,7 +297,7 @@ impl Life {
 
     /// What the transport should do while `pending` bytes wait to leave.
     pub(crate) fn wants(&self, inbound: &Inbound, pending: usize) -> Wants {
-        connection::wants(self.role, &inbound.reader, &self.writer, pending, self.ended)
+        connection::wants(self.writer.role(), &inbound.reader, &self.writer, pending, self.ended)
     }
 
     /// How many bytes wait to leave, wherever they are.

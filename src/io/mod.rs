@@ -17,6 +17,7 @@
 //!  blocking/                 the same verbs and life cycle over `Read + Write`
 //!
 //!  input.rs, life.rs         what both judge alike
+//!  statistics.rs             what both tell of it
 //!  lent.rs                   the writer as both lend it
 //!  pieces.rs                 messages as both read them for a stream of bytes
 //!  pipe.rs                   streams in memory, for tests over either
@@ -45,6 +46,7 @@ pub mod reconnect;
 mod shutdown;
 #[cfg(any(feature = "tokio", feature = "futures"))]
 mod split;
+mod statistics;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 mod vectored;
@@ -73,3 +75,4 @@ pub use error::{Error, Timeout};
 #[cfg(feature = "proxy")]
 pub(crate) use error::{is_for_the_time_being, is_transient};
 pub use lent::LentWriter;
+pub use statistics::Statistics;

@@ -19,6 +19,7 @@ use super::error::Error;
 use super::input::Inbound;
 use super::lent::LentWriter;
 use super::life::Wanted;
+use super::statistics::Statistics;
 use super::wakers::Wakers;
 use super::websocket::WebSocket;
 use crate::close::CloseCode;
@@ -52,6 +53,7 @@ impl<T: Transport> WebSocket<T> {
     pub fn into_split(self) -> (Receiver<T>, Sender<T>) {
         let (inbound, mut shared) = self.into_parts();
         shared.wakers.share();
+        shared.life.publish(&inbound.reader);
         let (senders, receiving) = (AtomicUsize::new(1), AtomicBool::new(true));
         let both = Arc::new(Both { shared: Mutex::new(shared), senders, receiving });
         (Receiver { inbound, end: ReceivingEnd(both.clone()) }, Sender { both })
@@ -131,6 +133,11 @@ impl<T: Transport> Receiver<T> {
         self.end.0.lock().round_trip()
     }
 
+    /// What the connection has carried; `None` unless [`Config::statistics`](crate::Config::statistics) asks for it.
+    pub fn statistics(&self) -> Option<Statistics> {
+        self.end.0.lock().statistics(self.inbound.reader.counts())
+    }
+
     /// Puts the ends together again, if they belong together and there is no other sender; else gives them back.
     ///
     /// # Errors
@@ -161,7 +168,10 @@ impl<T: Transport> Receiver<T> {
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Result<(), Error>> {
-        self.end.0.lock().poll_receive(&mut self.inbound, cx, wanted)
+        let mut shared = self.end.0.lock();
+        let result = shared.poll_receive(&mut self.inbound, cx, wanted);
+        shared.life.publish(&self.inbound.reader);
+        result
     }
 
     /// Whether a message has come, which [`message`](Self::message) then lends, or the connection is closed.
@@ -354,6 +364,13 @@ impl<T: Transport> Sender<T> {
     /// How many bytes wait to leave.
     pub fn queued(&self) -> usize {
         self.both.lock().life.pending()
+    }
+
+    /// What the connection has carried, as far as the receiver has looked at it; `None` unless
+    /// [`Config::statistics`](crate::Config::statistics) asks for it.
+    pub fn statistics(&self) -> Option<Statistics> {
+        let shared = self.both.lock();
+        shared.statistics(shared.life.published())
     }
 
     /// Waits for the end of the connection, or until the receiver is dropped, for it alone can bring the end about.

@@ -17,6 +17,7 @@ use super::lent::LentWriter;
 use super::life::Wanted;
 use super::opening;
 use super::shutdown::Watch;
+use super::statistics::Statistics;
 use crate::close::CloseCode;
 use crate::config::Config;
 use crate::connection::{Agreed, Closure, Connection};
@@ -24,6 +25,7 @@ use crate::error::SendError;
 use crate::frame::Role;
 use crate::handshake::{Origins, Reject, client, server};
 use crate::message::{Event, Kind, Message, Part};
+use crate::trace;
 use crate::writer::{Prepared, Writer};
 
 /// An open connection over an asynchronous stream.
@@ -115,7 +117,8 @@ impl<T: Transport> WebSocket<T> {
         answer: impl FnOnce(server::Request) -> F,
     ) -> Result<Self, Error> {
         // What an opening needs is gone before the connection is made, and no task should have room for both.
-        Box::pin(opening::accept(T::new(stream), config, answer)).await
+        let opening = Box::pin(opening::accept(T::new(stream), config, answer));
+        trace::Opening::new(Role::Server).drive(opening).await
     }
 
     /// Makes the opening handshake as a client, with the default configuration.
@@ -138,7 +141,8 @@ impl<T: Transport> WebSocket<T> {
         request: client::Request,
         config: &Config,
     ) -> Result<(Self, client::Response), Error> {
-        Box::pin(opening::client(T::new(stream), config, request)).await // as above
+        let opening = Box::pin(opening::client(T::new(stream), config, request)); // as above
+        trace::Opening::new(Role::Client).drive(opening).await
     }
 
     /// A connection over a stream that some other HTTP stack has upgraded. `leftover` is what was read behind the
@@ -363,6 +367,11 @@ impl<T: Transport> WebSocket<T> {
     /// The time between the latest answered keepalive ping and its pong.
     pub fn round_trip(&self) -> Option<Duration> {
         self.shared.round_trip()
+    }
+
+    /// What the connection has carried; `None` unless [`Config::statistics`] asks for it.
+    pub fn statistics(&self) -> Option<Statistics> {
+        self.shared.statistics(self.inbound.reader.counts())
     }
 
     /// The sending half of the core, to queue whatever it offers. [`flush`](Self::flush) or `recv` sends it.

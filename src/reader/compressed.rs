@@ -26,6 +26,8 @@ impl Reader {
         let announced = payload.len() as u64;
         self.begin_message(Unfinished { fragments: 1, announced, ..Unfinished::new(whole.kind, true) });
         self.check_announced(Delivery::Whole)?;
+        self.active = true;
+        self.count_frame();
         self.whole_compressed(whole.key, payload)?;
         Ok(Step { consumed: whole.end, ready: self.finish_message()? })
     }
@@ -90,6 +92,9 @@ impl Reader {
             return Ok(None);
         }
         self.lent = true;
+        if last {
+            self.count_message(0, true);
+        }
         Ok(Some(Ready { what: What::Piece { kind, last }, place: Place::Buffer }))
     }
 
@@ -112,6 +117,9 @@ impl Reader {
             usize::try_from(limit.saturating_sub(inflater.inflated()).saturating_add(1)).unwrap_or(usize::MAX);
         let result = inflater.inflate(input, buffer, before.saturating_add(allowed).min(most));
         let excess = inflater.inflated().saturating_sub(limit);
+        if let Some(counts) = &mut self.counts {
+            counts.payload_bytes += (buffer.len() - before) as u64;
+        }
         if message.handling == Handling::Discarded {
             inflater.record(buffer);
             buffer.clear();

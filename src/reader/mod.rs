@@ -24,6 +24,7 @@ pub use self::lending::{Ready, Step};
 pub use self::payload_buf::PayloadBuf;
 use crate::close::CloseFrame;
 use crate::config::Config;
+use crate::counts::Counts;
 use crate::deflate::Inflating;
 use crate::error::ProtocolError;
 use crate::frame::{FrameHeader, Lengths, MAX_CONTROL_PAYLOAD, Opcode, RSV1, Role};
@@ -65,8 +66,12 @@ pub struct Reader {
     control: Option<Box<Control>>,
     /// `assembly`, or `control`, is lent and can be given back.
     lent: bool,
+    /// Something of a message came since somebody asked.
+    active: bool,
     /// Inflates, if compression was agreed on.
     inflater: Option<Inflating>,
+    /// Counts, if that was asked for.
+    counts: Option<Box<Counts>>,
 }
 
 /// Where in the stream the input ended.
@@ -133,6 +138,12 @@ impl WholeMessage {
         if is_valid { Ok(()) } else { Err(ProtocolError::InvalidUtf8) }
     }
 
+    /// How many bytes its payload has.
+    #[inline]
+    fn len(&self) -> usize {
+        self.end - self.start
+    }
+
     /// The step that finds it.
     #[inline]
     fn step(self) -> Step {
@@ -161,7 +172,9 @@ impl Reader {
             assembly: None,
             control: None,
             lent: false,
+            active: false,
             inflater,
+            counts: config.statistics.then(Box::default),
         }
     }
 
@@ -184,7 +197,7 @@ impl Reader {
         Some(PayloadBuf::new(self))
     }
 
-    /// How many bytes of the frame    /// How many bytes of the frame under way are still to come.
+    /// How many bytes of the frame under way are still to come.
     pub(crate) fn frame_remaining(&self) -> u64 {
         match &self.state {
             State::Payload(frame) => frame.remaining,
@@ -208,6 +221,17 @@ impl Reader {
         }
     }
 
+    /// What was received so far; `None` unless [`Config::statistics`] asks for it.
+    pub fn counts(&self) -> Option<Counts> {
+        self.counts.as_deref().copied()
+    }
+
+    /// Whether something of a message came since this was asked last.
+    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only drivers keep the deadlines themselves"))]
+    pub(crate) fn take_active(&mut self) -> bool {
+        mem::take(&mut self.active)
+    }
+
     /// Whether the stream may end here: after Close, or after a failure.
     pub(crate) fn is_done(&self) -> bool {
         matches!(self.state, State::Closed(_) | State::Failed(_))
@@ -223,11 +247,17 @@ impl Reader {
         }
         let result = match self.whole_message(input) {
             Some(whole) if delivery == Delivery::Whole && whole.compressed => self.take_compressed(&whole, input),
-            Some(whole) if delivery == Delivery::Whole => whole.unmask(input).map(|()| whole.step()),
+            Some(whole) if delivery == Delivery::Whole => whole.unmask(input).map(|()| {
+                self.count_frame();
+                self.count_message(whole.len(), false);
+                self.active = true;
+                whole.step()
+            }),
             _ => self.run(input, delivery),
         };
-        if let Err(error) = result {
-            self.fail(error);
+        match &result {
+            Ok(step) => self.count_wire(step.consumed),
+            Err(error) => self.fail(*error),
         }
         result
     }
@@ -269,7 +299,14 @@ impl Reader {
         }
         let whole = self.whole_message(input).filter(|whole| !whole.compressed)?;
         match whole.unmask(input) {
-            Ok(()) => Some(whole),
+            Ok(()) => {
+                self.active = true;
+                if let Some(counts) = &mut self.counts {
+                    counts.add(whole.len(), true, false);
+                    counts.wire_bytes += whole.end as u64;
+                }
+                Some(whole)
+            }
             Err(error) => {
                 self.fail(error);
                 None
@@ -327,6 +364,7 @@ impl Reader {
             let ready = if frame.opcode.is_control() {
                 self.control(frame, input, at, end)?
             } else {
+                self.active = true;
                 match delivery {
                     Delivery::Whole => self.whole(frame, input, at, end)?,
                     Delivery::Parts => {
@@ -409,6 +447,7 @@ impl Reader {
             fin: header.fin,
         };
         self.state = State::Payload(frame);
+        self.count_frame();
         Ok(frame)
     }
 
@@ -446,6 +485,13 @@ impl Reader {
     fn received(&mut self, frame: Frame, count: usize) -> Frame {
         let frame = frame.after(count);
         self.state = if frame.remaining == 0 { State::Start } else { State::Payload(frame) };
+        // What is compressed is counted as it is inflated.
+        if self.counts.is_some()
+            && !frame.opcode.is_control()
+            && self.message().is_some_and(|message| !message.compressed)
+        {
+            self.count_payload(count);
+        }
         frame
     }
 
@@ -507,7 +553,9 @@ impl Reader {
                 let whole = WholeMessage { kind: message.kind, compressed: false, key: frame.key, start: at, end };
                 self.release();
                 self.state = State::Start;
-                return whole.unmask(input).map(|()| whole.step().ready);
+                whole.unmask(input)?;
+                self.count_message(whole.len(), false);
+                return Ok(whole.step().ready);
             }
             Handling::Assembled => assembly.append(here, frame, self.max_message_size)?,
             Handling::Parts | Handling::Discarded => {
@@ -530,6 +578,9 @@ impl Reader {
         let result = assembly.unmask(from, frame.key);
         // The frame stays in progress with nothing remaining: the next step finds its end.
         self.state = State::Payload(frame.after(count));
+        self.active = true;
+        self.count_payload(count);
+        self.count_wire(count);
         if let Err(error) = result {
             self.fail(error);
         }
@@ -543,7 +594,7 @@ impl Reader {
     fn finish_message(&mut self) -> Result<Option<Ready>, ProtocolError> {
         let Some(assembly) = &mut self.assembly else { return Ok(None) };
         let Some(message) = &mut assembly.message else { return Ok(None) };
-        let (kind, handling) = (message.kind, message.handling);
+        let Unfinished { kind, handling, compressed, .. } = *message;
         let complete = message.utf8.finish();
         if message.compressed
             && let Some(inflater) = &mut self.inflater
@@ -552,11 +603,13 @@ impl Reader {
         }
         if handling != Handling::Assembled {
             self.release();
+            self.count_message(0, compressed);
             return Ok(None);
         }
         complete.map_err(|_| ProtocolError::InvalidUtf8)?;
         assembly.message = None;
         self.lent = true;
+        self.count_message(0, compressed);
         Ok(Some(Ready { what: What::Message(kind), place: Place::Buffer }))
     }
 
@@ -574,6 +627,36 @@ impl Reader {
     #[inline]
     fn message_mut(&mut self) -> Option<&mut Unfinished> {
         self.assembly.as_mut()?.message.as_mut()
+    }
+
+    #[inline]
+    fn count_frame(&mut self) {
+        if let Some(counts) = &mut self.counts {
+            counts.frames += 1;
+        }
+    }
+
+    #[inline]
+    fn count_wire(&mut self, bytes: usize) {
+        if let Some(counts) = &mut self.counts {
+            counts.wire_bytes += bytes as u64;
+        }
+    }
+
+    #[inline]
+    fn count_payload(&mut self, bytes: usize) {
+        if let Some(counts) = &mut self.counts {
+            counts.payload_bytes += bytes as u64;
+        }
+    }
+
+    /// Counts a message that has come to its end, and what of its payload was not counted before.
+    #[inline]
+    fn count_message(&mut self, payload: usize, compressed: bool) {
+        self.count_payload(payload);
+        if let Some(counts) = &mut self.counts {
+            counts.finish_message(compressed);
+        }
     }
 
     /// Takes back what the last event lent.

@@ -69,6 +69,7 @@ impl Reader {
             message.utf8.finish().map_err(|_| ProtocolError::InvalidUtf8)?;
             *slot = None;
             self.lent = true; // perhaps the character in it is
+            self.count_message(0, false);
         } else if is_lent {
             message.handling = Handling::Parts;
         } else if message.handling == Handling::Assembled && message.utf8.carried() > 0 {

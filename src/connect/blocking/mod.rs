@@ -31,6 +31,7 @@ use super::{Connect, Plan};
 use crate::handshake::client;
 use crate::io::blocking::{Stream, WebSocket};
 use crate::io::{Error, Timeout};
+use crate::trace;
 
 /// Connects to a WebSocket server: a URL will do, and [`Connect`] says more.
 ///
@@ -75,7 +76,8 @@ pub fn connect_over<S: Stream>(
 fn attempt(connect: &Connect) -> Result<(WebSocket<ClientStream>, client::Response), Error> {
     let plan = connect.plan()?;
     let deadline = Deadline::of(connect);
-    let stream = dial(connect, &plan.request, deadline)?;
+    trace::dialing(plan.request.host(), plan.request.port());
+    let stream = dial(connect, &plan.request, deadline).inspect_err(trace::unreachable)?;
     open(connect, plan, stream, deadline)
 }
 
@@ -116,7 +118,7 @@ fn open<S: Stream>(
     stream: ClientStream<S>,
     deadline: Deadline,
 ) -> Result<(WebSocket<ClientStream<S>>, client::Response), Error> {
-    let stream = within_tls(stream, plan.session, deadline)?;
+    let stream = within_tls(stream, plan.session, deadline).inspect_err(trace::unreachable)?;
     WebSocket::client_with(stream, plan.request, &connect.config)
 }
 

@@ -31,6 +31,7 @@ use super::{Connect, Plan};
 use crate::handshake::client;
 use crate::io::tokio::WebSocket;
 use crate::io::{Error, Timeout};
+use crate::trace;
 
 /// Connects to a WebSocket server: a URL will do, and [`Connect`] says more.
 ///
@@ -79,7 +80,8 @@ pub async fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(
 async fn attempt(connect: &Connect) -> Result<(WebSocket<ClientStream>, client::Response), Error> {
     let plan = connect.plan()?;
     let deadline = connect.deadline();
-    let stream = dial(connect, &plan.request, deadline).await?;
+    trace::dialing(plan.request.host(), plan.request.port());
+    let stream = dial(connect, &plan.request, deadline).await.inspect_err(trace::unreachable)?;
     open(connect, plan, stream, deadline).await
 }
 
@@ -117,7 +119,7 @@ async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     stream: ClientStream<S>,
     deadline: Option<Instant>,
 ) -> Result<(WebSocket<ClientStream<S>>, client::Response), Error> {
-    let stream = within_tls(stream, plan.session, deadline).await?;
+    let stream = within_tls(stream, plan.session, deadline).await.inspect_err(trace::unreachable)?;
     WebSocket::client_with(stream, plan.request, &connect.config).await
 }
 

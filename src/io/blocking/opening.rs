@@ -7,12 +7,14 @@ use std::vec::Vec;
 use super::stream::{self, Stream, is_wait};
 use super::websocket::WebSocket;
 use crate::config::Config;
+use crate::frame::Role;
 use crate::handshake::{HandshakeError, Origins, Reject, client, nonce, server};
 use crate::io::error::{Error, Timeout};
 use crate::io::input::Input;
 use crate::io::life::MAX_DRAINED;
 use crate::outbox::Outbox;
 use crate::timers::Time;
+use crate::trace;
 
 impl<S: Stream> WebSocket<S> {
     /// Waits for a client's opening handshake and accepts it, with the default configuration, from pages of the same
@@ -58,26 +60,11 @@ impl<S: Stream> WebSocket<S> {
     /// # Errors
     /// The request was rejected, and the client told so; it did not come in time; or the stream failed.
     pub fn accept_with(
-        mut stream: S,
+        stream: S,
         config: &Config,
         answer: impl FnOnce(server::Request) -> Result<server::Accept, Reject>,
     ) -> Result<Self, Error> {
-        let _ = stream.set_nodelay(true); // slower without; what is wrong with the socket will show
-        let mut opening = Opening::new(stream, config);
-        let mut handshake = server::Handshake::new(config);
-        let Some((request, leftover)) = opening.receive(|input| handshake.receive(input).transpose())? else {
-            return Err(Error::UnexpectedEof);
-        };
-        match request.and_then(answer).and_then(|accept| accept.connect(config)) {
-            Ok(mut connection) => {
-                opening.send(connection.writer().outbox())?;
-                Ok(Self::new(opening.stream, connection, config, &leftover))
-            }
-            Err(reject) => {
-                opening.refuse(&reject);
-                Err(reject.into())
-            }
-        }
+        trace::Opening::new(Role::Server).run(|| accept(stream, config, answer))
     }
 
     /// Makes the opening handshake as a client, with the default configuration.
@@ -100,18 +87,51 @@ impl<S: Stream> WebSocket<S> {
         request: client::Request,
         config: &Config,
     ) -> Result<(Self, client::Response), Error> {
-        let mut opening = Opening::new(stream, config);
-        let mut head = Vec::new();
-        let mut pending = request.write(nonce(), config, &mut head)?;
-        opening.send(&mut Outbox::of(&head))?;
-        let received = opening.receive(|input| pending.receive(input).transpose());
-        let (response, leftover) = match received {
-            Ok(Some((response, leftover))) => (response?, leftover),
-            Ok(None) => return Err(pending.eof().into()),
-            Err(error) => return Err(pending.eof().refused().map_or(error, HandshakeError::into)),
-        };
-        Ok((Self::new(opening.stream, response.connect(config), config, &leftover), response))
+        trace::Opening::new(Role::Client).run(|| client(stream, request, config))
     }
+}
+
+/// Reads a request, and answers it as `answer` decides.
+fn accept<S: Stream>(
+    mut stream: S,
+    config: &Config,
+    answer: impl FnOnce(server::Request) -> Result<server::Accept, Reject>,
+) -> Result<WebSocket<S>, Error> {
+    let _ = stream.set_nodelay(true); // slower without; what is wrong with the socket will show
+    let mut opening = Opening::new(stream, config);
+    let mut handshake = server::Handshake::new(config);
+    let Some((request, leftover)) = opening.receive(|input| handshake.receive(input).transpose())? else {
+        return Err(Error::UnexpectedEof);
+    };
+    match request.and_then(answer).and_then(|accept| accept.connect(config)) {
+        Ok(mut connection) => {
+            opening.send(connection.writer().outbox())?;
+            Ok(WebSocket::new(opening.stream, connection, config, &leftover))
+        }
+        Err(reject) => {
+            opening.refuse(&reject);
+            Err(reject.into())
+        }
+    }
+}
+
+/// Sends the request, and reads the response.
+fn client<S: Stream>(
+    stream: S,
+    request: client::Request,
+    config: &Config,
+) -> Result<(WebSocket<S>, client::Response), Error> {
+    let mut opening = Opening::new(stream, config);
+    let mut head = Vec::new();
+    let mut pending = request.write(nonce(), config, &mut head)?;
+    opening.send(&mut Outbox::of(&head))?;
+    let received = opening.receive(|input| pending.receive(input).transpose());
+    let (response, leftover) = match received {
+        Ok(Some((response, leftover))) => (response?, leftover),
+        Ok(None) => return Err(pending.eof().into()),
+        Err(error) => return Err(pending.eof().refused().map_or(error, HandshakeError::into)),
+    };
+    Ok((WebSocket::new(opening.stream, response.connect(config), config, &leftover), response))
 }
 
 struct Opening<S> {

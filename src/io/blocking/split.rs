@@ -34,6 +34,7 @@ use crate::io::error::Error;
 use crate::io::input::Inbound;
 use crate::io::life::Wanted;
 use crate::io::pipe::Pipe;
+use crate::io::statistics::Statistics;
 use crate::message::{Event, Kind, Message, Part};
 use crate::outbox::Outbox;
 use crate::writer::{Prepared, Writer};
@@ -63,6 +64,7 @@ fn apart<R: ReadHalf, W: WriteHalf>(
     armed: Armed,
     output: Output<W>,
 ) -> (Receiver<R, W>, Sender<W>) {
+    state.life.publish(&inbound.reader);
     let front = state.life.writer.outbox().take();
     state.life.in_flight = front.queued();
     let line = Some(Line { front, output });
@@ -298,6 +300,11 @@ impl<R: ReadHalf, W: WriteHalf> Receiver<R, W> {
     pub fn closure(&self) -> Option<Closure> {
         self.link.both.lock().state.life.closure().cloned()
     }
+
+    /// What the connection has carried; `None` unless [`Config::statistics`] asks for it.
+    pub fn statistics(&self) -> Option<Statistics> {
+        self.link.both.lock().state.statistics(self.inbound.reader.counts())
+    }
 }
 
 impl<S: Stream> Receiver<S> {
@@ -465,6 +472,13 @@ impl<W: WriteHalf> Sender<W> {
     /// How many bytes wait to leave.
     pub fn queued(&self) -> usize {
         self.both.lock().state.life.pending()
+    }
+
+    /// What the connection has carried, as far as the receiver has looked at it; `None` unless [`Config::statistics`]
+    /// asks for it.
+    pub fn statistics(&self) -> Option<Statistics> {
+        let state = &self.both.lock().state;
+        state.statistics(state.life.published())
     }
 
     /// Sends a ping of at most 125 bytes.

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use super::stream::{self, Armed, ReadHalf, WriteHalf, is_wait};
 use crate::config::Config;
 use crate::connection::Connection;
+use crate::counts::Counts;
 use crate::io::error::{Error, Timeout};
 use crate::io::input::Inbound;
 use crate::io::life::{Life, Stage, Wanted};
+use crate::io::statistics::Statistics;
 use crate::outbox::Outbox;
 use crate::timers::{Time, Timers};
 
@@ -75,6 +77,10 @@ impl State {
         })
     }
 
+    pub(super) fn statistics(&self, received: Option<Counts>) -> Option<Statistics> {
+        self.life.statistics(received, self.timers.round_trip())
+    }
+
     /// The next thing to do with the writing half, where `queued` bytes are at hand for it.
     pub(super) fn next_act(&self, queued: usize, unflushed: bool) -> Option<Act> {
         if queued > 0 {
@@ -106,7 +112,12 @@ impl State {
         match (result, act) {
             (Err(error), _) if is_wait(&error) => return self.waited_to_write(in_force),
             (_, Act::ShutDown) => self.life.shut = true, // both ends have said what they had to say
-            (Ok(_), Act::Write) => self.timers.wrote(),
+            (Ok(_), Act::Write) => {
+                self.timers.wrote();
+                if self.timers.minds_idleness() && self.life.writer.take_active() {
+                    self.timers.active(Instant::now());
+                }
+            }
             (Ok(_), Act::Flush) => {
                 self.flushed = self.life.written();
                 self.timers.wrote();
@@ -144,10 +155,8 @@ impl State {
 
     /// How long a read may wait: until the next deadline; until something may be written again, if that is `blocked`;
     /// and, where another thread may close, no longer than a deadline of closing may take to pass.
-    fn read_timeout(&mut self, now: Instant, blocked: bool, split: bool) -> Option<Duration> {
-        if self.life.writer.is_closed() {
-            self.timers.closing(now);
-        }
+    fn read_timeout(&mut self, inbound: &mut Inbound, now: Instant, blocked: bool, split: bool) -> Option<Duration> {
+        self.look_at_clock(inbound, now);
         let deadline = self.timers.deadline().map(|deadline| deadline.since(now));
         let retry = blocked.then_some(RETRY);
         let close = if split { self.timers.close_timeout() } else { None };
@@ -155,13 +164,21 @@ impl State {
     }
 
     /// Judges the deadlines after a read that found nothing; whether one has passed.
-    fn expire(&mut self, inbound: &Inbound, now: Instant) -> bool {
-        if self.life.writer.is_closed() {
-            self.timers.closing(now);
-        }
+    fn expire(&mut self, inbound: &mut Inbound, now: Instant) -> bool {
+        self.look_at_clock(inbound, now);
         let Some(expired) = self.timers.expire(now) else { return false };
         self.life.expire(inbound, expired);
         true
+    }
+
+    /// Tells the timers what happened without a look at the clock.
+    fn look_at_clock(&mut self, inbound: &mut Inbound, now: Instant) {
+        if self.life.writer.is_closed() {
+            self.timers.closing(now);
+        }
+        if self.timers.minds_idleness() && (inbound.reader.take_active() | self.life.take_active()) {
+            self.timers.active(now);
+        }
     }
 
     /// When to call again at the latest.
@@ -254,7 +271,11 @@ pub(super) fn receive(link: &mut impl Link, inbound: &mut Inbound, wanted: Wante
 fn look<L: Link>(link: &mut L, inbound: &mut Inbound, wanted: Wanted) -> Option<Result<(), Error>> {
     let mut state = link.state();
     // What is received may be answered, so there must be room for an answer before it is looked at.
-    if state.life.may_read() && state.parse(inbound, wanted) {
+    let found = state.life.may_read() && state.parse(inbound, wanted);
+    if L::SPLIT {
+        state.life.publish(&inbound.reader);
+    }
+    if found {
         return Some(Ok(()));
     }
     if state.life.is_done() {
@@ -285,7 +306,7 @@ fn wait<L: Link>(link: &mut L, inbound: &mut Inbound) -> Result<(), Error> {
             return Ok(());
         }
         let began = if state.nonblocking { None } else { Some(Instant::now()) };
-        (began.and_then(|now| state.read_timeout(now, blocked, L::SPLIT)), began)
+        (began.and_then(|now| state.read_timeout(inbound, now, blocked, L::SPLIT)), began)
     };
     let (stream, armed) = link.reading_half();
     let in_force = if began.is_some() { armed.set(timeout, |timeout| stream.set_read_timeout(timeout)) } else { None };

@@ -17,6 +17,7 @@ use crate::io::error::Error;
 use crate::io::input::Inbound;
 use crate::io::lent::LentWriter;
 use crate::io::life::{Life, Wanted};
+use crate::io::statistics::Statistics;
 use crate::message::{Event, Kind, Message, Part};
 use crate::writer::{Prepared, Writer};
 
@@ -282,6 +283,11 @@ impl<S: Stream> WebSocket<S> {
     /// The time between the latest answered keepalive ping and its pong.
     pub fn round_trip(&self) -> Option<Duration> {
         self.link.state.timers.round_trip()
+    }
+
+    /// What the connection has carried; `None` unless [`Config::statistics`] asks for it.
+    pub fn statistics(&self) -> Option<Statistics> {
+        self.link.state.statistics(self.inbound.reader.counts())
     }
 
     /// When a poll loop should call `recv` at the latest, though the stream is not ready.

@@ -53,6 +53,7 @@ use crate::close::CloseCode;
 use crate::connection::Closure;
 use crate::error::{SendError, SendErrorKind};
 use crate::message::Message;
+use crate::trace;
 
 /// A client that stays connected, see the [module](self).
 ///
@@ -286,6 +287,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Reconnect<S> {
     fn connect(&mut self) {
         let attempt = Attempt { failures: self.backoff.attempts(), why: self.why.clone() };
         self.sender.enter(State::Connecting(attempt.clone()), None);
+        trace::attempting(attempt.failures);
         let (connecting, hook, limit) = ((self.connector)(attempt), self.on_open.clone(), self.attempt_timeout);
         let opening = async move {
             let mut ws = connecting.await?;
@@ -324,6 +326,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Reconnect<S> {
         let delay = delay.saturating_add(cause.retry_after().min(self.max_retry_after));
         let now = Instant::now();
         let until = now.checked_add(delay).unwrap_or_else(|| now + DISTANT);
+        trace::waiting(delay, &cause);
         let why = Arc::new(cause);
         self.why = Some(why.clone());
         self.sender.enter(State::Waiting { until, why }, None);
