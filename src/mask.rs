@@ -10,6 +10,9 @@ use core::mem::MaybeUninit;
 /// Below this many bytes the baseline loop is done before a wider one would have been chosen.
 const DISPATCH_FROM: usize = 128;
 
+/// Below this many bytes the blocks are taken where they lie.
+const ALIGN_FROM: usize = 2 << 10;
+
 /// As much as the loop takes at a time; a multiple of the key.
 type Block = [u8; 64];
 
@@ -99,11 +102,12 @@ fn xor_blocks(buffer: &mut Vec<u8>, blocks: &[Block], key: [u8; 4]) -> u64 {
     either(seen)
 }
 
-/// Tells all bits that are set anywhere in the result. Blocks are made to lie in one cache line each: one that lies in
-/// two costs twice as much.
+/// Tells all bits that are set anywhere in the result. The blocks of a long payload are made to lie in one cache line
+/// each: one that lies in two costs twice as much.
 #[inline(always)]
 fn xor(payload: &mut [u8], key: [u8; 4]) -> u64 {
-    let before = payload.as_ptr().align_offset(size_of::<Block>()).min(payload.len());
+    let is_long = payload.len() >= ALIGN_FROM;
+    let before = if is_long { payload.as_ptr().align_offset(size_of::<Block>()).min(payload.len()) } else { 0 };
     let (head, aligned) = payload.split_at_mut(before);
     let seen = xor_short(head, key);
     let key = advance(key, before);
