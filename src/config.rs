@@ -227,9 +227,8 @@ impl Config {
     }
 
     /// How long the connection may go without a message, or a part of one, in either direction, before this end closes it
-    /// with 1001, as Jetty, Tomcat and API gateways do: nothing has gone wrong, and who wants to come back may. That is no
-    /// failure of the connection. Pings and pongs are no messages, so that keepalive does not keep it open, and what waits
-    /// to leave is none that has.
+    /// with 1001: nothing has gone wrong, and who wants to come back may. That is no failure of the connection. Pings and
+    /// pongs are no messages, so that keepalive does not keep it open, and what waits to leave is none that has.
     pub const fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.idle_timeout = timeout;
         self

@@ -1,8 +1,8 @@
 //! All that is ever told to `tracing`, in one place; nothing where the feature is off.
 //!
-//! Nothing here is about a message, and nothing shows payloads, reasons of closing, headers, queries or credentials. What
-//! goes well is `DEBUG`. What a peer can bring about at will is no more than `INFO`, so that nobody outside can fill the
-//! log of warnings.
+//! Nothing here is about a message, and nothing shows payloads, reasons of closing, headers, queries or credentials, but
+//! for the subprotocol or extension for which a handshake failed. What goes well is `DEBUG`. What a peer can bring about
+//! at will is no more than `INFO`, so that nobody outside can fill the log of warnings.
 
 #![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
 
