@@ -25,7 +25,7 @@ async fn main() -> std::io::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", args.number("--port").unwrap_or(9001))).await?;
     println!("listening on ws://{}", listener.local_addr()?);
     let subscribers = Subscribers::default();
-    let (mut seconds, mut price) = (interval(Duration::from_secs(1)), 100_000_u32);
+    let (mut seconds, mut noise) = (interval(Duration::from_secs(1)), 0_u32);
     loop {
         tokio::select! {
             accepted = listener.accept() => {
@@ -38,7 +38,8 @@ async fn main() -> std::io::Result<()> {
                 });
             }
             _ = seconds.tick() => {
-                price = price.wrapping_mul(1_664_525).wrapping_add(1_013_904_223) % 200_000;
+                noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let price = 64_000 + (noise >> 24);
                 subscribers.tell(&Prepared::new(format!(r#"{{"price":{price}}}"#)));
             }
             _ = tokio::signal::ctrl_c() => break,
@@ -50,7 +51,6 @@ async fn main() -> std::io::Result<()> {
 
 /// Lasts as long as the subscriber; what he says does not matter.
 async fn subscribe(stream: TcpStream, subscribers: &Subscribers) -> Result<(), Error> {
-    stream.set_nodelay(true)?;
     let (mut receiver, sender) = WebSocket::accept(stream).await?.into_split();
     subscribers.with(|senders| senders.push(sender));
     receiver.drain().await
